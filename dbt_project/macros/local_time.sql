@@ -1,0 +1,44 @@
+{#
+    Wall clock and UTC (measurement.md B2). A wall-clock time that came twice is its first
+    occurrence; one that never was moves forward by the gap. The engine reads a time that
+    came twice as its second occurrence, so an earlier reading is looked for: clocks go
+    back by two hours, one hour or half an hour.
+#}
+{% macro utc_to_local(utc, zone) %}{{ return(adapter.dispatch('utc_to_local', 'rapport')(utc, zone)) }}{% endmacro %}
+{% macro default__utc_to_local(utc, zone) %}from_utc_timestamp({{ utc }}, {{ zone }}){% endmacro %}
+{% macro duckdb__utc_to_local(utc, zone) %}timezone({{ zone }}, timezone('UTC', {{ utc }})){% endmacro %}
+
+{% macro wall_to_utc(wall, zone) %}{{ return(adapter.dispatch('wall_to_utc', 'rapport')(wall, zone)) }}{% endmacro %}
+{% macro default__wall_to_utc(wall, zone) %}to_utc_timestamp({{ wall }}, {{ zone }}){% endmacro %}
+{% macro duckdb__wall_to_utc(wall, zone) %}timezone('UTC', timezone({{ zone }}, {{ wall }})){% endmacro %}
+
+{% macro minutes_before(moment, minutes) %}{{ return(adapter.dispatch('minutes_before', 'rapport')(moment, minutes)) }}{% endmacro %}
+{% macro default__minutes_before(moment, minutes) %}({{ moment }} - make_dt_interval(0, 0, {{ minutes }}, 0)){% endmacro %}
+{% macro duckdb__minutes_before(moment, minutes) %}({{ moment }} - to_minutes(cast({{ minutes }} as bigint))){% endmacro %}
+
+{% macro first_wall_to_utc(wall, zone) -%}
+    case
+        {% for minutes in [120, 60, 30] -%}
+        when {{ utc_to_local(minutes_before(wall_to_utc(wall, zone), minutes), zone) }} = {{ wall }}
+            then {{ minutes_before(wall_to_utc(wall, zone), minutes) }}
+        {% endfor -%}
+        else {{ wall_to_utc(wall, zone) }}
+    end
+{%- endmacro %}
+
+{# A timestamp as written -> UTC: its own offset, else the zone's first reading. #}
+{% macro written_to_utc(name, zone) -%}
+    case
+        when {{ name }}_offset_minutes is not null
+            then {{ minutes_before(name ~ '_wall', name ~ '_offset_minutes') }}
+        else {{ first_wall_to_utc(name ~ '_wall', zone) }}
+    end
+{%- endmacro %}
+
+{% macro days_between(later, earlier) %}{{ return(adapter.dispatch('days_between', 'rapport')(later, earlier)) }}{% endmacro %}
+{% macro default__days_between(later, earlier) %}datediff({{ later }}, {{ earlier }}){% endmacro %}
+{% macro duckdb__days_between(later, earlier) %}date_diff('day', {{ earlier }}, {{ later }}){% endmacro %}
+
+{% macro seconds_between(later, earlier) %}{{ return(adapter.dispatch('seconds_between', 'rapport')(later, earlier)) }}{% endmacro %}
+{% macro default__seconds_between(later, earlier) %}(unix_micros({{ later }}) - unix_micros({{ earlier }})) / 1e6{% endmacro %}
+{% macro duckdb__seconds_between(later, earlier) %}(epoch_us({{ later }}) - epoch_us({{ earlier }})) / 1e6{% endmacro %}

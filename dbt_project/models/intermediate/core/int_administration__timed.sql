@@ -1,0 +1,120 @@
+-- Each filled-in form of a known client up to the as-of date, under its canonical
+-- instrument, with its UTC moment and local date.
+-- The zone is that of the session it names, else of its therapist's clinic, else of the
+-- client's last session, else of the source; a bare date stays that date.
+-- Rule: measurement.md A, A4.1, B2
+with
+
+forms as (
+    select * from {{ ref('int_measure__current') }}
+),
+
+clients as (
+    select * from {{ ref('int_client__current') }}
+),
+
+sessions as (
+    select * from {{ ref('int_session__timed') }}
+),
+
+therapist_zones as (
+    select
+        therapists.therapist_key,
+        clinics.timezone as zone
+    from {{ ref('int_therapist__current') }} as therapists
+    inner join {{ ref('int_clinic__current') }} as clinics
+        on therapists.clinic_key = clinics.clinic_key
+),
+
+last_sessions as (
+    select
+        client_key,
+        zone,
+        row_number() over (
+            partition by client_key
+            order by started_at desc, session_key desc
+        ) as choice
+    from sessions
+),
+
+source_settings as (
+    select * from {{ source('control', 'source_setting') }}
+),
+
+aliases as (
+    select * from {{ ref('instrument_alias') }}
+),
+
+instruments as (
+    select * from {{ ref('instrument') }}
+),
+
+raters as (
+    select * from {{ ref('instrument_rater') }}
+),
+
+zoned as (
+    select
+        forms.*,
+        coalesce(
+            named.zone, therapist_zones.zone, last_sessions.zone, source_settings.timezone
+        ) as zone
+    from forms
+    inner join clients on forms.client_key = clients.client_key
+    left join sessions as named
+        on
+            forms.session_key = named.session_key
+            and forms.client_key = named.client_key
+    left join therapist_zones on forms.therapist_key = therapist_zones.therapist_key
+    left join last_sessions
+        on forms.client_key = last_sessions.client_key and last_sessions.choice = 1
+    left join source_settings on forms.source = source_settings.source
+),
+
+timed as (
+    select
+        zoned.*,
+        {{ written_to_utc('administered_at', 'zone') }} as administered_at
+    from zoned
+),
+
+dated as (
+    select
+        *,
+        case
+            when administered_at_is_date then cast(administered_at_wall as date)
+            else cast({{ utc_to_local('administered_at', 'zone') }} as date)
+        end as administered_on
+    from timed
+),
+
+final as (
+    select
+        dated.administration_key,
+        dated.client_key,
+        dated.therapist_key,
+        dated.session_key as named_session_key,
+        coalesce(aliases.instrument, dated.instrument) as instrument,
+        coalesce(dated.version, instruments.default_version) as version,
+        dated.rater,
+        instruments.domain,
+        instruments.instrument is not null as is_known_instrument,
+        raters.rater is not null
+        and (aliases.rater is null or aliases.rater = dated.rater) as is_right_rater,
+        dated.total_reported,
+        dated.administered_at,
+        dated.administered_on,
+        dated.updated_at,
+        dated.source
+    from dated
+    left join aliases on dated.instrument = aliases.alias
+    left join instruments
+        on coalesce(aliases.instrument, dated.instrument) = instruments.instrument
+    left join raters
+        on
+            coalesce(aliases.instrument, dated.instrument) = raters.instrument
+            and dated.rater = raters.rater
+    where dated.administered_on <= {{ as_of() }}
+)
+
+select * from final

@@ -1,0 +1,54 @@
+-- The id that each merged client id ends at: chains followed to their end; a merge that
+-- leads back to where it began does not count.
+-- Rule: measurement.md B1
+with recursive
+
+merges as (
+    select * from {{ ref('int_client_merge__current') }}
+),
+
+-- Every id that each old id leads to; a set, so a cycle ends.
+reach as (
+    select
+        old_client_key,
+        new_client_key as reached_key
+    from merges
+    union
+    select
+        reach.old_client_key,
+        merges.new_client_key as reached_key
+    from reach
+    inner join merges on reach.reached_key = merges.old_client_key
+),
+
+counted as (
+    select merges.*
+    from merges
+    left join reach
+        on
+            merges.old_client_key = reach.old_client_key
+            and merges.old_client_key = reach.reached_key
+    where reach.old_client_key is null
+),
+
+walk as (
+    select
+        old_client_key,
+        new_client_key as client_key
+    from counted
+    union all
+    select
+        walk.old_client_key,
+        counted.new_client_key as client_key
+    from walk
+    inner join counted on walk.client_key = counted.old_client_key
+),
+
+final as (
+    select walk.*
+    from walk
+    left join counted on walk.client_key = counted.old_client_key
+    where counted.old_client_key is null
+)
+
+select * from final

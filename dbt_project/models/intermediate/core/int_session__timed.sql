@@ -1,0 +1,67 @@
+-- Each session of a known client with its zone, its start in UTC and its local date.
+-- Rule: measurement.md B2
+with
+
+sessions as (
+    select * from {{ ref('int_session__current') }}
+),
+
+clients as (
+    select * from {{ ref('int_client__current') }}
+),
+
+clinics as (
+    select * from {{ ref('int_clinic__current') }}
+),
+
+source_settings as (
+    select * from {{ source('control', 'source_setting') }}
+),
+
+zoned as (
+    select
+        sessions.*,
+        coalesce(sessions.timezone, clinics.timezone, source_settings.timezone) as zone
+    from sessions
+    inner join clients on sessions.client_key = clients.client_key
+    left join clinics on sessions.clinic_key = clinics.clinic_key
+    left join source_settings on sessions.source = source_settings.source
+),
+
+timed as (
+    select
+        *,
+        {{ written_to_utc('started_at', 'zone') }} as started_at,
+        {{ written_to_utc('ended_at', 'zone') }} as ended_at
+    from zoned
+),
+
+final as (
+    select
+        session_key,
+        client_key,
+        therapist_key,
+        clinic_key,
+        episode_key as named_episode_key,
+        zone,
+        started_at,
+        case
+            when started_at_is_date then cast(started_at_wall as date)
+            else cast({{ utc_to_local('started_at', 'zone') }} as date)
+        end as session_date,
+        case
+            when {{ seconds_between('ended_at', 'started_at') }} >= 0
+                then cast(
+                    floor({{ seconds_between('ended_at', 'started_at') }} / 60) as integer
+                )
+        end as duration_minutes,
+        status,
+        modality,
+        treatment_approach,
+        delivery_mode,
+        diagnosis_codes,
+        source
+    from timed
+)
+
+select * from final

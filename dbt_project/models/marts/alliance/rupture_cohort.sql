@@ -1,0 +1,107 @@
+-- What each episode with an attended session shows by each method, on its primary
+-- instrument. Episodes with too few forms are a group of their own, never "no rupture".
+-- Rule: measurement.md H
+with
+
+episodes as (
+    select * from {{ ref('int_episode__described') }} where n_attended > 0
+),
+
+methods as (
+    select * from {{ ref('rupture_method') }}
+),
+
+primaries as (
+    select * from {{ ref('int_alliance__primary_instrument') }}
+),
+
+series as (
+    select * from {{ ref('int_alliance__series') }}
+),
+
+ruptures as (
+    select * from {{ ref('fct_rupture') }}
+),
+
+scored as (
+    select
+        episode_key,
+        instrument,
+        cast(count(*) as integer) as n_scores,
+        max(n_series_scores) as longest_series
+    from series
+    group by episode_key, instrument
+),
+
+counted as (
+    select
+        method,
+        episode_key,
+        instrument,
+        cast(count(*) as integer) as n_ruptures,
+        cast(count(*) filter (
+            where status in ('resolved', 'late_repair')
+        ) as integer) as n_repaired,
+        count(*) filter (
+            where status in ('unresolved', 'unresolved_at_close')
+        ) as n_unrepaired,
+        count(*) filter (where status = 'pending') as n_pending
+    from ruptures
+    group by method, episode_key, instrument
+),
+
+firsts as (
+    select
+        method,
+        episode_key,
+        instrument,
+        onset_session_number,
+        lead_component,
+        row_number() over (
+            partition by method, episode_key, instrument
+            order by onset_session_number, rupture_key
+        ) as choice
+    from ruptures
+),
+
+final as (
+    select
+        episodes.episode_key,
+        methods.method,
+        primaries.instrument,
+        case
+            when
+                scored.longest_series is null
+                or scored.longest_series < methods.min_scores
+                then 'insufficient'
+            when counted.n_ruptures is null then 'no_rupture'
+            when counted.n_unrepaired > 0 then 'unrepaired'
+            when counted.n_pending > 0 then 'pending'
+            else 'repaired'
+        end as pattern,
+        coalesce(counted.n_ruptures, 0) as n_ruptures,
+        coalesce(counted.n_repaired, 0) as n_repaired,
+        firsts.onset_session_number as first_rupture_session,
+        firsts.lead_component,
+        coalesce(scored.n_scores, 0) as n_scores
+    from episodes
+    cross join methods
+    left join primaries on episodes.episode_key = primaries.episode_key
+    left join scored
+        on
+            episodes.episode_key = scored.episode_key
+            and primaries.instrument = scored.instrument
+    left join counted
+        on
+            episodes.episode_key = counted.episode_key
+            and methods.method = counted.method
+            and primaries.instrument = counted.instrument
+    left join firsts
+        on
+            episodes.episode_key = firsts.episode_key
+            and methods.method = firsts.method
+            and primaries.instrument = firsts.instrument
+            and firsts.choice = 1
+)
+
+select * from final

@@ -1,0 +1,1 @@
+"""rapport: the working alliance, measured nightly."""

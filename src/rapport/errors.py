@@ -1,0 +1,123 @@
+"""Every way rapport stops, with its exit code, its stable reason and whether a retry helps.
+
+A message says what happened, where (delivery, file, row, column) and what to do next.
+It never holds a patient's value. Reason codes are stable: a retired one is not reused.
+"""
+
+from __future__ import annotations
+
+import errno
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command (contract §1)."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+    NEEDS_PERSON = 4
+    BUSY = 5
+
+
+class RapportError(Exception):
+    """An error that rapport understands: its message may be shown as it stands."""
+
+    exit_code: ExitCode = ExitCode.FAILED
+    reason: str = "failed"
+    is_retryable: bool = False
+
+    def __init__(
+        self, message: str, *, next_step: str = "", reason: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+        if reason is not None:
+            self.reason = reason
+
+
+class UsageError(RapportError):
+    """A wrong command, setting, key or folder: nothing was read or changed."""
+
+    exit_code = ExitCode.USAGE
+    reason = "usage"
+
+
+class SettingsError(UsageError):
+    """A setting is unknown, unreadable or out of its range."""
+
+    reason = "settings_invalid"
+
+
+class MappingError(UsageError):
+    """A mapping file does not say what it must, or maps what is not wanted."""
+
+    reason = "mapping_invalid"
+
+
+class KeyMissing(UsageError):
+    """A key of the vault is missing, too open, or not the one that was used before."""
+
+    reason = "row_key_missing"
+
+
+class NothingPublished(UsageError):
+    """A reader came before the first night was published."""
+
+    reason = "nothing_published"
+
+
+class GateRefused(RapportError):
+    """The quality gate refused the night; the earlier snapshot still stands."""
+
+    exit_code = ExitCode.REFUSED
+    reason = "gate_refused"
+
+
+class NeedsPerson(RapportError):
+    """The rest is published, but something waits for a person."""
+
+    exit_code = ExitCode.NEEDS_PERSON
+    reason = "needs_person"
+
+
+class WriterBusy(RapportError):
+    """Another process holds the warehouse."""
+
+    exit_code = ExitCode.BUSY
+    reason = "writer_busy"
+    is_retryable = True
+
+
+class BuildFailed(RapportError):
+    """dbt ended without a complete candidate; the earlier snapshot still stands."""
+
+    reason = "build_failed"
+
+
+class DiskFull(RapportError):
+    """No room to write; what was being written is discarded and the run can repeat."""
+
+    reason = "disk_full"
+    is_retryable = True
+
+
+class RowError(RapportError):
+    """A fault in one row, told without its value.
+
+    Raised ``from None`` by code that touches rows, so that no traceback carries a value.
+    """
+
+    reason = "row_error"
+
+    def __init__(self, code: str, table: str, column: str, row_no: int) -> None:
+        super().__init__(f"{table}: row {row_no}, column {column}: {code}", reason=code)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Tell whether an error of the system or of the engine means that the disk is full."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return "No space left on device" in str(error)

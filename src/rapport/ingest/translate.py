@@ -1,0 +1,110 @@
+"""From distinct spellings to keys and codes: each spelling of a file is looked up once."""
+
+from __future__ import annotations
+
+import csv
+import re
+from functools import cached_property
+from pathlib import Path
+from zoneinfo import available_timezones
+
+from rapport.ingest.cells import ICD, SNOMED
+from rapport.privacy import KeyRing
+
+OTHER_SOURCE_MARK = "\x1f"
+
+
+class CodeLists:
+    """The code lists and the instrument registry, read from the seeds."""
+
+    def __init__(self, seeds: Path) -> None:
+        self._seeds = seeds
+
+    @cached_property
+    def spellings(self) -> dict[str, dict[str, str]]:
+        """Return, for each list, the code behind each normalised spelling."""
+        lists: dict[str, dict[str, str]] = {}
+        for row in self._read("code_list.csv"):
+            known = lists.setdefault(row["column"], {})
+            for spelling in (row["code"], *filter(None, row["aliases"].split("|"))):
+                known[normal_code(spelling)] = row["code"]
+        return lists
+
+    @cached_property
+    def instruments(self) -> frozenset[str]:
+        """Return every instrument code and alias of the registry."""
+        codes = {row["instrument"] for row in self._read("instrument.csv")}
+        return frozenset(codes | {r["alias"] for r in self._read("instrument_alias.csv")})
+
+    @cached_property
+    def items(self) -> frozenset[str]:
+        """Return every item id of the registry."""
+        return frozenset(row["item"] for row in self._read("instrument_item.csv"))
+
+    def _read(self, name: str) -> list[dict[str, str]]:
+        with (self._seeds / name).open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+
+def normal_code(spelling: str) -> str:
+    """Fold case, blanks and hyphens of a code: ``No show`` is ``no_show``."""
+    return re.sub(r"[\s-]+", "_", spelling.strip().lower())
+
+
+class Translator:
+    """Translate the spellings of one delivery; offered to the engine as functions."""
+
+    def __init__(self, keys: KeyRing, codes: CodeLists, source: str) -> None:
+        self._keys, self._codes, self._source = keys, codes, source
+        self._zones = available_timezones()
+
+    def value_of(self, kind: str, spelling: str) -> str | None:
+        """Return the key, code or zone that bronze keeps for a spelling."""
+        what, _, rest = kind.partition(":")
+        list_name = rest.partition(":")[0]
+        if what == "id":
+            source, _, id_ = spelling.rpartition(OTHER_SOURCE_MARK)
+            return self._keys.row_key(list_name, source or self._source, id_)
+        if what == "code":
+            return self._code(list_name, spelling) or "unknown"
+        if what == "codes":
+            parts = [self._code(list_name, part) for part in spelling.split(";")]
+            known = sorted({part or "unknown" for part in parts})
+            return ";".join(known)
+        if what == "instrument":
+            code = re.sub(r"[\s_]", "-", spelling.strip().upper())
+            return code if code in self._codes.instruments else "unknown"
+        if what == "item":
+            return self._item(spelling) or "unknown"
+        if what == "zone":
+            return spelling if spelling in self._zones else None
+        codes = [part.strip().upper() for part in spelling.split(";")]
+        if what == "diagnosis_codes":
+            return ";".join(code for code in codes if ICD.match(code)) or None
+        return codes[0] if ICD.match(codes[0]) or SNOMED.match(codes[0]) else "unknown"
+
+    def token_of(self, kind: str, spelling: str) -> str | None:
+        """Return the opaque token of a spelling outside its list, else None."""
+        what, _, rest = kind.partition(":")
+        list_name, _, column = rest.partition(":")
+        if what in ("id", "zone"):
+            return None
+        if what == "diagnosis_codes":
+            codes = [part.strip().upper() for part in spelling.split(";")]
+            outside = not all(ICD.match(code) for code in codes if code)
+            column = "diagnosis_codes"
+        elif what == "codes":
+            parts = spelling.split(";")
+            outside = any(self._code(list_name, part) is None for part in parts)
+        elif what == "code":
+            outside = self._code(list_name, spelling) is None
+        else:
+            outside = self.value_of(kind, spelling) == "unknown"
+        return self._keys.raw_token(column or what, spelling) if outside else None
+
+    def _code(self, list_name: str, spelling: str) -> str | None:
+        return self._codes.spellings[list_name].get(normal_code(spelling))
+
+    def _item(self, spelling: str) -> str | None:
+        item = spelling.strip().lstrip("0")
+        return item if item in self._codes.items else None

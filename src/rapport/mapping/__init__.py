@@ -1,0 +1,16 @@
+"""Canonical tables and vendor mappings, as data (contract §3)."""
+
+from rapport.mapping.canonical import BY_NAME, NOT_WANTED, TABLES, Column, Table
+from rapport.mapping.vendor import FileMapping, Mapping, RowFilter, load_mapping
+
+__all__ = [
+    "BY_NAME",
+    "NOT_WANTED",
+    "TABLES",
+    "Column",
+    "FileMapping",
+    "Mapping",
+    "RowFilter",
+    "Table",
+    "load_mapping",
+]

@@ -1,0 +1,174 @@
+"""A vendor mapping: which file feeds which canonical table, column by column.
+
+One TOML a source. It may build on a shipped preset (``extends = "canonical"``); a source
+named like a preset uses it as it is. A mapping that brings an unwanted column in
+(names, contact details, note text) does not load.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from fnmatch import fnmatchcase
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rapport.errors import MappingError
+from rapport.mapping.canonical import BY_NAME, NOT_WANTED
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RowFilter(_Part):
+    """A named rule for rows that are known and not wanted: they count as filtered."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,48}$")
+    column: str
+    keep: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if bool(self.keep) == bool(self.drop):
+            raise ValueError("a filter has either keep or drop")
+        return self
+
+
+class FileMapping(_Part):
+    """How the files that match a pattern feed one canonical table."""
+
+    match: str
+    table: str
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    columns: dict[str, str] = {}
+    compose: dict[str, tuple[str, ...]] = {}
+    constants: dict[str, str] = {}
+    codes: dict[str, dict[str, str]] = {}
+    drop: tuple[str, ...] = ()
+    filter: tuple[RowFilter, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_canonical(self) -> Self:
+        if self.table not in BY_NAME:
+            raise ValueError(f"no such table; one of {', '.join(BY_NAME)}")
+        known = {column.name for column in BY_NAME[self.table].columns}
+        for part in (self.columns, self.compose, self.constants, self.codes):
+            for name in part:
+                if name not in known:
+                    raise ValueError(f"{self.table} has no column {name}")
+        for header in self.columns.values():
+            if normal_header(header) in NOT_WANTED and self.table != "clinics":
+                raise ValueError(
+                    f"{header}: a name, contact, record number or note is not wanted"
+                )
+        return self
+
+    def header_of(self, column: str) -> str | None:
+        """Return the vendor's header for a canonical column, its own name by default.
+
+        A mapping that names any column leaves the unnamed ones out.
+        """
+        if column in self.columns:
+            return self.columns[column]
+        if column in self.compose or column in self.constants:
+            return None
+        return None if self.columns or self.compose else column
+
+    def known_headers(self) -> set[str]:
+        """Return the normalised headers that the mapping has a word for."""
+        table = BY_NAME[self.table]
+        known = {self.header_of(column.name) for column in table.columns} - {None}
+        known |= {h for parts in self.compose.values() for h in parts}
+        known |= {rule.column for rule in self.filter} | set(self.drop)
+        return {normal_header(header) for header in known if header}
+
+
+class Ignored(_Part):
+    """Files of a delivery that are known and not wanted."""
+
+    match: str
+
+
+class Mapping(_Part):
+    """One source's mapping."""
+
+    description: str = ""
+    extends: str | None = None
+    timezone: str | None = None
+    file: tuple[FileMapping, ...] = ()
+    ignore: tuple[Ignored, ...] = ()
+
+    def of_file(self, name: str) -> list[FileMapping]:
+        """Return what a file of this name feeds; it may feed several tables."""
+        return [
+            part for part in self.file if fnmatchcase(name.lower(), part.match.lower())
+        ]
+
+    def is_ignored(self, name: str) -> bool:
+        """Tell whether a file is known and not wanted."""
+        return any(fnmatchcase(name.lower(), i.match.lower()) for i in self.ignore)
+
+
+def normal_header(header: str) -> str:
+    """Fold case, blanks and line breaks of a header, so that ``Client ID`` is one name."""
+    return re.sub(r"[\s_-]+", "_", header.strip().strip("\ufeff").lower())
+
+
+def preset_names() -> list[str]:
+    """List the shipped presets."""
+    folder = resources.files("rapport.mapping") / "presets"
+    return sorted(
+        Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith("toml")
+    )
+
+
+def load_mapping(home: Path, source: str) -> Mapping | None:
+    """Return the mapping of a source, or None when it has none.
+
+    Raises:
+        MappingError: the file is not valid; every problem is named.
+    """
+    own = home / "mappings" / f"{source}.toml"
+    if own.exists():
+        mapping = _parsed(own.read_text("utf-8"), own.name)
+    elif source in preset_names():
+        return _preset(source)
+    else:
+        return None
+    if mapping.extends is None:
+        return mapping
+    if mapping.extends not in preset_names():
+        raise MappingError(
+            f"{own.name}: extends: no such preset; one of {', '.join(preset_names())}"
+        )
+    below = _preset(mapping.extends)
+    return Mapping(
+        description=mapping.description or below.description,
+        timezone=mapping.timezone or below.timezone,
+        file=mapping.file + below.file,
+        ignore=mapping.ignore + below.ignore,
+    )
+
+
+def _preset(name: str) -> Mapping:
+    file = resources.files("rapport.mapping") / "presets" / f"{name}.toml"
+    return _parsed(file.read_text("utf-8"), f"{name}.toml")
+
+
+def _parsed(text: str, name: str) -> Mapping:
+    try:
+        said: dict[str, Any] = tomllib.loads(text)
+        return Mapping.model_validate(said)
+    except tomllib.TOMLDecodeError as error:
+        raise MappingError(f"{name}: not valid TOML: {error}") from None
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(str(p) for p in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        raise MappingError("\n".join([f"{name}: not a valid mapping:", *lines])) from None

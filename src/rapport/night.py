@@ -1,0 +1,317 @@
+"""The chain of a night, step by step: what the commands and the DAGs both call.
+
+Each step can be repeated, takes the settings and returns counts, codes and opaque ids
+only: nothing that a task may not keep (privacy.md B1).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import cast
+from zoneinfo import ZoneInfo
+
+from rapport import observe
+from rapport.errors import GateRefused, RapportError
+from rapport.ingest import discover
+from rapport.ingest.inbox import Found
+from rapport.ingest.load import Door
+from rapport.privacy import KeyRing, audit_head
+from rapport.settings import Settings
+from rapport.state import ControlState, Delivery, Refusal, Run, writer_lock
+from rapport.warehouse import (
+    build_candidate,
+    candidate_mark,
+    previous_snapshot,
+    publish_snapshot,
+    published_path,
+    published_runs,
+)
+from rapport.warehouse.publish import first_seen_in
+
+type Safe = Mapping[str, int | float | bool | str]
+
+
+def open_keys(settings: Settings) -> KeyRing:
+    """Return the key ring; only a RAPPORT_HOME that knows no delivery makes a new key."""
+    is_new = not ControlState(settings.home).deliveries()
+    return KeyRing.of(settings, may_create=is_new)
+
+
+def discover_deliveries(settings: Settings) -> list[str]:
+    """List the batch ids of complete deliveries that the ledger does not know.
+
+    A known delivery whose bytes changed is recorded as refused, and what was loaded of it
+    stays.
+    """
+    with writer_lock(settings.home):
+        keys = open_keys(settings)
+        return [batch for batch, _ in _new_deliveries(settings, keys)]
+
+
+def _new_deliveries(settings: Settings, keys: KeyRing) -> list[tuple[str, Found]]:
+    state = ControlState(settings.home)
+    known = {delivery.batch_id: delivery for delivery in state.deliveries()}
+    new = []
+    for found in discover(settings).complete:
+        batch = keys.batch_id(found.source, found.delivery_id)
+        if batch not in known:
+            new.append((batch, found))
+        else:
+            _hold_against_ledger(state, known[batch], found)
+    return new
+
+
+def _hold_against_ledger(state: ControlState, known: Delivery, found: Found) -> None:
+    mark = found.stat_mark()
+    if mark == known.stat_mark:
+        return
+    if found.digest() == known.digest:
+        state.remember_stat_mark(known.batch_id, mark)
+        return
+    is_new = state.add_refusal(
+        known, Refusal("delivery", "", "", "delivery_changed", 0, None)
+    )
+    if is_new:
+        observe.event("delivery_changed", batch_id=known.batch_id, source=known.source)
+
+
+def load_delivery(settings: Settings, batch_id: str) -> Safe:
+    """Take one complete delivery through the door, in one transaction."""
+    with writer_lock(settings.home):
+        keys = open_keys(settings)
+        for batch, found in _new_deliveries(settings, keys):
+            if batch == batch_id:
+                return _load(Door(settings, keys), found, ControlState(settings.home))
+    return {"batch_id": batch_id, "outcome": "known"}
+
+
+def _load(door: Door, found: Found, state: ControlState) -> Safe:
+    outcome = door.load(found, state)
+    counts = {
+        "batch_id": outcome.batch_id,
+        "source": outcome.source,
+        "outcome": outcome.outcome,
+        "n_rows_in": outcome.rows_in,
+        "n_rows_loaded": outcome.rows_loaded,
+        "n_rows_quarantined": outcome.rows_quarantined,
+        "n_rows_filtered": outcome.rows_filtered,
+        "n_rows_footer": outcome.rows_footer,
+        "n_rows_blank": outcome.rows_blank,
+    }
+    observe.event("delivery_loaded", **counts)
+    return counts
+
+
+def ingest(settings: Settings) -> Safe:
+    """Take every complete delivery of the inbox through the door.
+
+    Returns:
+        Counts of deliveries and rows; ``n_quarantined`` counts refusals of this step.
+    """
+    with writer_lock(settings.home):
+        keys = open_keys(settings)
+        door, state = Door(settings, keys), ControlState(settings.home)
+        changed_before = len(state.refusals())
+        new = _new_deliveries(settings, keys)
+        loaded = [_load(door, found, state) for _, found in new]
+    return {
+        "n_deliveries": len(loaded),
+        "n_rows_in": _sum(loaded, "n_rows_in"),
+        "n_rows_loaded": _sum(loaded, "n_rows_loaded"),
+        "n_rows_quarantined": _sum(loaded, "n_rows_quarantined"),
+        "n_rows_filtered": _sum(loaded, "n_rows_filtered"),
+        "n_refusals": len(state.refusals()) - changed_before,
+    }
+
+
+def _sum(rows: list[Safe], name: str) -> int:
+    return sum(cast(int, row[name]) for row in rows)
+
+
+def today(settings: Settings) -> date:
+    """Return the latest local date over the zones of the sources that are set."""
+    zones = {source.timezone for source in settings.source.values()} or {"UTC"}
+    now = datetime.now(UTC)
+    return max(now.astimezone(ZoneInfo(zone)).date() for zone in zones)
+
+
+def start_run(
+    settings: Settings, as_of: date | None = None, known_on: date | None = None
+) -> str:
+    """Begin a run, after reconciling what an interrupted one left; return its id."""
+    with writer_lock(settings.home):
+        reconcile(settings)
+        now = datetime.now(UTC)
+        run_id = f"r_{now:%Y%m%d_%H%M%S}_{secrets.token_hex(2)}"
+        head = audit_head(settings.home)
+        ControlState(settings.home).start_run(
+            Run(
+                run_id,
+                as_of or today(settings),
+                known_on,
+                now,
+                None,
+                "running",
+                settings.digest(),
+                str(head) if head else None,
+                None,
+            )
+        )
+    return run_id
+
+
+def reconcile(settings: Settings) -> None:
+    """Let the control state learn of a snapshot that a kill kept from being entered."""
+    state = ControlState(settings.home)
+    outcomes = {run.run_id: run.outcome for run in state.runs()}
+    for run_id, ended_at in published_runs(settings):
+        if outcomes.get(run_id, "published") != "published":
+            state.mark_published(
+                run_id,
+                ended_at.replace(tzinfo=UTC),
+                first_seen_in(published_path(settings)),
+            )
+
+
+def build(settings: Settings, run_id: str) -> Safe:
+    """Build tonight's candidate with dbt."""
+    with writer_lock(settings.home):
+        state = ControlState(settings.home)
+        run = state.run(run_id)
+        try:
+            result = build_candidate(settings, run_id, run.as_of, run.known_on)
+        except RapportError:
+            state.set_run(run_id, "failed", ended_at=datetime.now(UTC))
+            raise
+        state.set_run(run_id, "built", candidate_mark=candidate_mark(settings))
+    return {"n_models": result.n_models, "n_deliveries": result.n_deliveries}
+
+
+def validate(settings: Settings, run_id: str) -> Safe:
+    """Let the gate judge the candidate.
+
+    Raises:
+        GateRefused: a critical check did not hold; the earlier snapshot stands.
+    """
+    from rapport.validate import describe_refusal, run_gate
+
+    with writer_lock(settings.home):
+        state = ControlState(settings.home)
+        _same_candidate(settings, state.run(run_id), ("built", "validated", "refused"))
+        result = run_gate(settings, run_id)
+        state.record_checks(run_id, result.checks)
+        if result.refused:
+            state.set_run(run_id, "refused", ended_at=datetime.now(UTC))
+            raise GateRefused(
+                "\n".join(
+                    [
+                        "the quality gate refused this night; nothing was published and "
+                        "the earlier snapshot still stands:",
+                        *describe_refusal(result),
+                    ]
+                ),
+                next_step="correct the export or the mapping, deliver again, then run "
+                "rapport night",
+            )
+        state.set_run(run_id, "validated")
+    failed = [check for check in result.checks if not check.passed]
+    return {"n_checks": len(result.checks), "n_failed": len(failed)}
+
+
+def _same_candidate(
+    settings: Settings, run: Run, outcomes: tuple[str, ...]
+) -> None:
+    if run.outcome not in outcomes or run.candidate_mark != candidate_mark(settings):
+        raise RapportError(
+            "the candidate is not the one of this run",
+            next_step="run rapport build, then rapport validate, then rapport publish",
+            reason="candidate_unknown",
+        )
+
+
+def publish(settings: Settings, run_id: str) -> Safe:
+    """Replace the snapshot with the candidate that the gate passed."""
+    with writer_lock(settings.home):
+        state = ControlState(settings.home)
+        _same_candidate(settings, state.run(run_id), ("validated",))
+        path = publish_snapshot(settings, run_id)
+        state.mark_published(run_id, datetime.now(UTC), first_seen_in(path))
+    return {"run_id": run_id, "n_bytes": path.stat().st_size}
+
+
+def dashboard(settings: Settings, run_id: str | None = None) -> Safe:
+    """Write the pages from the published snapshot."""
+    from rapport.dashboard import write_dashboard
+
+    path = write_dashboard(settings, notice_of(settings))
+    return {"n_pages": len(list(path.parent.glob("*.html")))}
+
+
+def digest(settings: Settings, run_id: str | None = None) -> Safe:
+    """Write the morning digest from the published snapshot and the one before."""
+    from rapport.dashboard import write_digest
+
+    write_digest(settings, notice_of(settings), previous_snapshot(settings))
+    return {"n_digests": 1}
+
+
+def notice_of(settings: Settings) -> list[str]:
+    """Return what waits for a person, in sentences for the pages."""
+    state = ControlState(settings.home)
+    notices = []
+    runs = state.runs()
+    if runs and runs[-1].outcome == "refused":
+        published = [run for run in runs if run.outcome == "published"]
+        since = f"from {published[-1].as_of}" if published else "not there yet"
+        notices.append(
+            f"The gate refused the night of {runs[-1].as_of}: these pages are {since}."
+        )
+    batches = {row["batch_id"] for row in state.refusals()}
+    if batches:
+        word = "delivery has" if len(batches) == 1 else "deliveries have"
+        notices.append(f"{len(batches)} {word} rows or files in quarantine.")
+    return notices
+
+
+def steps(settings: Settings, run_id: str) -> list[tuple[str, str]]:
+    """Name the steps after the ingest, with the words that a person reads."""
+    return [
+        ("build", "build the models"),
+        ("validate", "check the candidate"),
+        ("publish", "publish the snapshot"),
+        ("dashboard", "write the dashboard"),
+        ("digest", "write the morning digest"),
+    ]
+
+
+STEP_FUNCTIONS = {
+    "build": build,
+    "validate": validate,
+    "publish": publish,
+    "dashboard": dashboard,
+    "digest": digest,
+}
+
+
+def run_night(
+    settings: Settings, as_of: date | None = None, known_on: date | None = None
+) -> str:
+    """Run the whole chain in this process; return the run's id."""
+    with writer_lock(settings.home):
+        observe.log_to(settings.home / "logs")
+        with observe.step("ingest", "take deliveries in"):
+            ingest(settings)
+        run_id = start_run(settings, as_of, known_on)
+        observe.log_to(settings.home / "logs", run_id)
+        for name, label in steps(settings, run_id):
+            try:
+                with observe.step(name, label):
+                    STEP_FUNCTIONS[name](settings, run_id)
+            except GateRefused:
+                if published_path(settings).exists():
+                    dashboard(settings)
+                    digest(settings)
+                raise
+    return run_id

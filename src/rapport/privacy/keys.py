@@ -1,0 +1,178 @@
+"""The row key and what is derived from it (privacy.md A2).
+
+Every id below the door is ``prefix + base32lower(HMAC-SHA256(K_row,
+"v1|<entity>|<source>|<id>"))[:26]``: 130 bits, stable across nights, and of no use
+without the key, which never leaves ``vault/keys/``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import os
+import unicodedata
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rapport.errors import KeyMissing
+from rapport.settings import Settings
+
+PREFIXES = {
+    "client": "cl_",
+    "therapist": "th_",
+    "clinic": "cn_",
+    "episode": "ep_",
+    "session": "se_",
+    "administration": "ad_",
+    "goal": "go_",
+}
+
+
+class KeyRing:
+    """The purpose keys of one vault. Open it with ``KeyRing.of``."""
+
+    def __init__(self, master: bytes) -> None:
+        self._row = _derived(master, "row")
+        self._batch = _derived(master, "batch")
+        self._raw = _derived(master, "raw")
+
+    @classmethod
+    def of(cls, settings: Settings, *, may_create: bool = False) -> KeyRing:
+        """Read the key, or create the first one of an empty vault.
+
+        Raises:
+            KeyMissing: no key, or one with wrong owner, mode or check value (exit 2).
+        """
+        vault = settings.home / "vault"
+        keyring = vault / "keys" / "keyring.json"
+        if settings.security.key_file is not None:
+            master = _read(settings.security.key_file)
+            _check_or_enter(keyring, "mounted", master)
+            return cls(master)
+        if not keyring.exists():
+            if not may_create:
+                raise KeyMissing(
+                    "row key missing: restore vault/keys from its backup",
+                    next_step="without a backup, start a new RAPPORT_HOME and "
+                    "deliver the exports again: all keys will differ",
+                )
+            _create(vault)
+        entry = _active(keyring)
+        master = _read(keyring.parent / f"{entry['kid']}.key")
+        _check_or_enter(keyring, entry["kid"], master)
+        return cls(master)
+
+    def row_key(self, entity: str, source: str, id_: str) -> str:
+        """Return the published key of one source id; blanks around it do not count."""
+        normal = unicodedata.normalize("NFC", id_).strip()
+        said = f"v1|{entity}|{source}|{normal}"
+        return PREFIXES[entity] + _base32(self._row, said)[:26]
+
+    def batch_id(self, source: str, delivery_id: str) -> str:
+        """Return the opaque name of a delivery."""
+        return "b_" + _base32(self._batch, f"{source}|{delivery_id}")[:12]
+
+    def raw_token(self, column: str, spelling: str) -> str:
+        """Return the opaque token of a code outside its list."""
+        return "r_" + _base32(self._raw, f"{column}|{spelling}")[:10]
+
+
+def _base32(key: bytes, said: str) -> str:
+    digest = hmac.digest(key, said.encode("utf-8"), "sha256")
+    return base64.b32encode(digest).decode("ascii").lower()
+
+
+def _derived(master: bytes, purpose: str) -> bytes:
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    info = f"rapport/v1/{purpose}".encode()
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(master)
+
+
+def _check_value(master: bytes) -> str:
+    return hmac.digest(master, b"rapport-check", "sha256")[:8].hex()
+
+
+def _create(vault: Path) -> None:
+    folder = vault / "keys"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    vault.chmod(0o700)
+    folder.chmod(0o700)
+    kid = "k1"
+    master = os.urandom(32)
+    handle = os.open(folder / f"{kid}.key", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(master)
+        file.flush()
+        os.fsync(file.fileno())
+    _enter(folder / "keyring.json", kid, master)
+
+
+def _enter(keyring: Path, kid: str, master: bytes) -> None:
+    keyring.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    entry = {
+        "kid": kid,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "state": "active",
+        "check": _check_value(master),
+    }
+    building = keyring.with_suffix(".building")
+    handle = os.open(building, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump({"keys": [entry]}, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(building, keyring)
+
+
+def _entries(keyring: Path) -> list[dict[str, str]]:
+    try:
+        found: list[dict[str, str]] = json.loads(keyring.read_text("utf-8"))["keys"]
+    except (OSError, ValueError, KeyError):
+        raise KeyMissing(
+            "vault/keys/keyring.json is not readable",
+            next_step="restore vault/keys from its backup",
+        ) from None
+    return found
+
+
+def _active(keyring: Path) -> dict[str, str]:
+    for entry in _entries(keyring):
+        if entry.get("state") == "active":
+            return entry
+    raise KeyMissing("the keyring names no active key: restore vault/keys")
+
+
+def _read(path: Path) -> bytes:
+    """Read a key file whose owner and mode are right."""
+    try:
+        status = path.stat()
+    except OSError:
+        raise KeyMissing(
+            "row key missing: restore vault/keys from its backup"
+        ) from None
+    if status.st_uid != os.geteuid():
+        raise KeyMissing(f"{path.name}: the key belongs to another user")
+    if status.st_mode & 0o077:
+        raise KeyMissing(
+            f"{path.name}: the key is open to others", next_step="chmod 600 the key file"
+        )
+    master = path.read_bytes()
+    if len(master) != 32:
+        raise KeyMissing(f"{path.name}: a key has 32 bytes, this file does not")
+    return master
+
+
+def _check_or_enter(keyring: Path, kid: str, master: bytes) -> None:
+    """Hold the key against its check value; a mounted key is entered at first sight."""
+    if not keyring.exists():
+        _enter(keyring, kid, master)
+        return
+    expected = _active(keyring)["check"]
+    if not hmac.compare_digest(expected, _check_value(master)):
+        raise KeyMissing(
+            "the key is not the one this vault was made with (check value differs)",
+            next_step="restore the right key file; nothing was read",
+        )

@@ -1,0 +1,122 @@
+"""The identity map ``vault/identity.sqlite``: the one place that knows source ids.
+
+Rows are inserted if absent before a delivery's ledger commits, so a killed pick-up
+leaves at most rows that the next try finds again. Nothing here is published.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+_SCHEMA = """
+create table if not exists person (
+    client_key text primary key,
+    uid text not null unique,
+    source text not null,
+    client_id text not null,
+    unique (source, client_id)
+) strict;
+create table if not exists staff (
+    therapist_key text primary key,
+    source text not null,
+    therapist_id text not null,
+    unique (source, therapist_id)
+) strict;
+create table if not exists raw_code (
+    token text not null,
+    column_name text not null,
+    spelling text not null,
+    primary key (token, column_name)
+) strict;
+create table if not exists delivery_name (
+    batch_id text primary key,
+    source text not null,
+    delivery_id text not null
+) strict;
+create table if not exists file_name (
+    batch_id text not null,
+    file text not null,
+    name text not null,
+    primary key (batch_id, file)
+) strict;
+"""
+
+
+class Vault:
+    """The identity map of one RAPPORT_HOME."""
+
+    def __init__(self, home: Path) -> None:
+        folder = home / "vault"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path = folder / "identity.sqlite"
+        if not self.path.exists():
+            os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
+        with self._connect() as con:
+            con.executescript(_SCHEMA)
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self.path, timeout=30)) as con:
+            yield con
+
+    def remember(
+        self,
+        source: str,
+        *,
+        clients: Iterable[tuple[str, str]],
+        therapists: Iterable[tuple[str, str]],
+        raw_codes: Iterable[tuple[str, str, str]],
+    ) -> None:
+        """Insert, if absent, (id, key) pairs and (token, column, spelling) rows.
+
+        A key stands for one id: the table's keys refuse a second id with the same key,
+        which 130 bits make impossible by chance.
+        """
+        with self._connect() as con, con:
+            con.executemany(
+                "insert or ignore into person (client_key, uid, source, client_id)"
+                " values (?, ?, ?, ?)",
+                [(key, uuid.uuid4().hex, source, id_) for id_, key in clients],
+            )
+            con.executemany(
+                "insert or ignore into staff (therapist_key, source, therapist_id)"
+                " values (?, ?, ?)",
+                [(key, source, id_) for id_, key in therapists],
+            )
+            con.executemany(
+                "insert or ignore into raw_code (token, column_name, spelling)"
+                " values (?, ?, ?)",
+                list(raw_codes),
+            )
+
+    def name_delivery(
+        self, batch_id: str, source: str, delivery_id: str, files: dict[str, str]
+    ) -> None:
+        """Remember the true names behind the opaque ones (file -> name)."""
+        with self._connect() as con, con:
+            con.execute(
+                "insert or ignore into delivery_name values (?, ?, ?)",
+                (batch_id, source, delivery_id),
+            )
+            con.executemany(
+                "insert or ignore into file_name values (?, ?, ?)",
+                [(batch_id, file, name) for file, name in files.items()],
+            )
+
+    def delivery_ids(self) -> dict[str, str]:
+        """Return the true delivery id behind each batch id."""
+        with self._connect() as con:
+            rows = con.execute("select batch_id, delivery_id from delivery_name")
+            return dict(rows.fetchall())
+
+    def people(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (client_key, source, client_id), by key: for those allowed to see it."""
+        with self._connect() as con:
+            yield from con.execute(
+                "select client_key, source, client_id from person order by client_key"
+            )

@@ -1,0 +1,456 @@
+"""Settings: one typed object from defaults, ``rapport.toml`` and the environment.
+
+``RAPPORT_<SECTION>__<NAME>`` overrides a value of the file. An unknown or invalid
+setting stops the program (exit 2) with every problem at once. Only this module reads
+the environment. The clinical settings and their ranges are measurement.md, section J.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from rapport.errors import SettingsError
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+SOURCE_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,40}$")
+_ENV_PREFIX = "RAPPORT_"
+_ENV_NOT_SETTINGS = {"RAPPORT_HOME"}
+
+METHODS = (
+    "default_rc3",
+    "adjacent_rci",
+    "v_shape_sd",
+    "control_chart_l1",
+    "control_chart_l2",
+    "control_chart_l3",
+    "abs_drop",
+    "prior_mean_z",
+    "gumz_decline",
+    "sudden_drop",
+    "psq_direct",
+    "srs_concern",
+)
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _known_zone(name: str) -> str:
+    if name not in _zones():
+        raise ValueError("not an IANA time zone name, such as America/New_York")
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Episodes(_Section):
+    """How sessions become episodes (measurement.md B5)."""
+
+    gap_days: int = Field(90, ge=14, le=365)
+
+
+class Link(_Section):
+    """How a form finds its session (measurement.md B8)."""
+
+    window_days: int = Field(3, ge=0, le=14)
+
+
+class Alliance(_Section):
+    """Primary instrument and bands (measurement.md C)."""
+
+    primary_instrument: Literal["auto", "WAI-SR", "WAI-S", "SRS"] = "auto"
+    band_weak_below: float = Field(3.0, ge=1, le=5)
+    band_strong_from: float = Field(4.0, ge=1, le=5)
+
+    @model_validator(mode="after")
+    def _weak_is_below_strong(self) -> Alliance:
+        if self.band_weak_below >= self.band_strong_from:
+            raise ValueError("band_weak_below must be less than band_strong_from")
+        return self
+
+
+def _holds_default(methods: tuple[str, ...]) -> tuple[str, ...]:
+    if "default_rc3" not in methods:
+        raise ValueError("must hold default_rc3")
+    return methods
+
+
+class Rupture(_Section):
+    """The rupture engine (measurement.md D)."""
+
+    methods: Annotated[
+        tuple[
+            Literal[
+                "default_rc3",
+                "adjacent_rci",
+                "v_shape_sd",
+                "control_chart_l1",
+                "control_chart_l2",
+                "control_chart_l3",
+                "abs_drop",
+                "prior_mean_z",
+                "gumz_decline",
+                "sudden_drop",
+                "psq_direct",
+                "srs_concern",
+            ],
+            ...,
+        ],
+        AfterValidator(_holds_default),
+    ] = METHODS
+    baseline_scores: int = Field(3, ge=1, le=10)
+    baseline_min: int = Field(2, ge=1, le=10)
+    repair_window: int = Field(3, ge=1, le=10)
+    repair_fraction: float = Field(0.5, ge=0, le=1)
+    likely_ratio: float = Field(1.5, ge=1, le=5)
+
+    @model_validator(mode="after")
+    def _min_is_at_most_scores(self) -> Rupture:
+        if self.baseline_min > self.baseline_scores:
+            raise ValueError("baseline_min must not exceed baseline_scores")
+        return self
+
+
+class Instrument(_Section):
+    """A clinic's own reliable change and cut-offs for one instrument (A)."""
+
+    rc: float | None = Field(None, gt=0)
+    rc_subscale: float | None = Field(None, gt=0)
+    cut: float | None = None
+    functional: float | None = None
+
+
+class Markers(_Section):
+    """Therapist markers (measurement.md E)."""
+
+    item_high: int = Field(3, ge=1, le=4)
+    sum_high: int = Field(8, ge=1, le=20)
+    tandem_from: int = Field(2, ge=1, le=4)
+    persistent_of: int = Field(2, ge=1, le=10)
+    persistent_last: int = Field(3, ge=1, le=10)
+
+
+class Congruence(_Section):
+    """Client's and therapist's view side by side (measurement.md F)."""
+
+    min_pairs: int = Field(3, ge=2)
+    min_pairs_r: int = Field(5, ge=3)
+    aligned_below: float = Field(0.5, ge=0, le=4)
+    goal_gap: float = Field(1.0, ge=0, le=4)
+
+
+class Outcomes(_Section):
+    """Recovery rule (measurement.md G1)."""
+
+    recovery_rule: Literal["jacobson_truax", "nhs"] = "jacobson_truax"
+
+
+class Early(_Section):
+    """Which session gives the early alliance (measurement.md G2)."""
+
+    sessions: tuple[Annotated[int, Field(ge=1, le=10)], ...] = (3, 4, 5, 2, 1)
+
+
+OutcomeCode = Literal["PCL-5", "PHQ-9", "GAD-7", "CORE-10", "OQ-45", "ORS", "ITQ"]
+
+
+class Stall(_Section):
+    """Stalled recovery (measurement.md G3)."""
+
+    instruments: tuple[OutcomeCode, ...] = ("PCL-5",)
+    min_session: int = Field(6, ge=1, le=50)
+    window_scores: int = Field(4, ge=2, le=10)
+    min_gain: float = Field(5, gt=0)
+    alliance_lookback: int = Field(3, ge=0, le=10)
+    review_sessions: int = Field(2, ge=1, le=10)
+
+
+class Dropout(_Section):
+    """What counts as dropping out (measurement.md G4)."""
+
+    rule: Literal["coded", "unilateral_no_gain", "no_show_last", "inactivity"] = "coded"
+    inactive_days: int = Field(60, ge=14, le=365)
+
+
+class Signals(_Section):
+    """Care signals (measurement.md I)."""
+
+    missed_in_row: int = Field(2, ge=1, le=5)
+    silent_days: int = Field(28, ge=7, le=120)
+    booked_days: int = Field(14, ge=0, le=60)
+
+
+class Goals(_Section):
+    """Goal overlap (measurement.md F2)."""
+
+    inconsistent_below: float = Field(0.5, ge=0, le=1)
+
+
+class Source(_Section):
+    """What is said of one source: its zone, and whether 42 CFR Part 2 covers it."""
+
+    timezone: Zone = "UTC"
+    part2: bool = False
+
+
+class Inbox(_Section):
+    """How deliveries are picked up."""
+
+    settle_seconds: float = Field(5.0, ge=0, le=3600)
+    incomplete_after_hours: float = Field(24.0, gt=0)
+    max_bad_share: float = Field(1.0, gt=0, le=1)
+
+
+class Warehouse(_Section):
+    """Limits of the engine on this machine."""
+
+    memory_limit: str = Field("4GB", pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB)$")
+    threads: int = Field(2, ge=1, le=64)
+    history_nights: int = Field(14, ge=0)
+    history_months: int = Field(13, ge=0)
+
+
+class ProcessChange(_Section):
+    """A recorded process change, from which a chart's limits are taken afresh."""
+
+    chart: str
+    clinic: str | None = None
+    from_: str = Field(alias="from", pattern=r"^\d{4}-\d{2}-\d{2}$")
+    note: str
+
+
+class Quality(_Section):
+    """Quality-improvement tables (quality_improvement.md)."""
+
+    small_cell_min: int = Field(11, ge=0)
+    process_change: tuple[ProcessChange, ...] = ()
+
+
+class Security(_Section):
+    """Keys and who may read what is published (privacy.md A2, A3)."""
+
+    key_file: Path | None = None
+    shared_read: tuple[Literal["published", "dashboard", "digest"], ...] = ()
+    shared_group: str | None = None
+
+
+class Settings(_Section):
+    """All settings of one RAPPORT_HOME."""
+
+    home: Path
+    episodes: Episodes = Episodes()
+    link: Link = Link()
+    alliance: Alliance = Alliance()
+    rupture: Rupture = Rupture()
+    instruments: dict[str, Instrument] = {}
+    markers: Markers = Markers()
+    congruence: Congruence = Congruence()
+    outcomes: Outcomes = Outcomes()
+    early: Early = Early()
+    stall: Stall = Stall()
+    dropout: Dropout = Dropout()
+    signals: Signals = Signals()
+    goals: Goals = Goals()
+    source: dict[str, Source] = {}
+    inbox: Inbox = Inbox()
+    warehouse: Warehouse = Warehouse()
+    qi: Quality = Quality()
+    security: Security = Security()
+
+    @property
+    def project_root(self) -> Path:
+        """The checkout that holds ``dbt_project/``, ``dags/`` and ``expectations/``."""
+        return PROJECT_ROOT
+
+    def of_source(self, source: str) -> Source:
+        """Return what is set for a source, or the defaults."""
+        return self.source.get(source, Source())
+
+    def measurement(self) -> dict[str, float | str]:
+        """Return every clinical setting by its name in measurement.md, section J.
+
+        Lists are written with ``,`` between their members. Only set instrument values
+        appear, since the registry holds the rest.
+        """
+        values: dict[str, float | str] = {}
+        for section in _CLINICAL_SECTIONS:
+            for name, value in getattr(self, section):
+                if isinstance(value, tuple):
+                    values[f"{section}.{name}"] = ",".join(str(v) for v in value)
+                else:
+                    values[f"{section}.{name}"] = value
+        values["qi.small_cell_min"] = self.qi.small_cell_min
+        for code, instrument in sorted(self.instruments.items()):
+            for name, value in instrument:
+                if value is not None:
+                    values[f"instruments.{code}.{name}"] = value
+        return values
+
+    def digest(self) -> str:
+        """Return a SHA-256 over all settings that can move a published number."""
+        said = {
+            "measurement": self.measurement(),
+            "source": {k: v.model_dump() for k, v in sorted(self.source.items())},
+            "qi": self.qi.model_dump(by_alias=True),
+        }
+        text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+_CLINICAL_SECTIONS = (
+    "episodes",
+    "link",
+    "alliance",
+    "rupture",
+    "markers",
+    "congruence",
+    "outcomes",
+    "early",
+    "stall",
+    "dropout",
+    "signals",
+    "goals",
+)
+
+
+@dataclass(frozen=True)
+class SettingSource:
+    """One setting that is not at its default, and where it was set."""
+
+    name: str
+    origin: str
+
+
+def home_of(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return RAPPORT_HOME, by default ``data/`` of the checkout."""
+    said = environ.get("RAPPORT_HOME", "")
+    return Path(said).expanduser().resolve() if said else PROJECT_ROOT / "data"
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read defaults, then ``rapport.toml``, then the environment.
+
+    Raises:
+        SettingsError: a setting is unknown or invalid; all problems are named together.
+    """
+    home = home_of(environ)
+    said = _file_settings(home)
+    for path, text in _environment_settings(environ):
+        _set(said, path, text)
+    for source in said.get("source", {}):
+        if not SOURCE_NAME.match(source):
+            raise SettingsError(
+                "source: a source is named by a-z, 0-9, - and _ , such as north_clinic"
+            )
+    try:
+        return Settings.model_validate({**said, "home": home})
+    except ValidationError as error:
+        raise SettingsError(
+            "\n".join(["settings are not valid:", *_problems(error)]),
+            next_step=f"correct {home / 'rapport.toml'} or the environment, then run "
+            "rapport doctor",
+        ) from None
+
+
+def setting_sources(environ: Mapping[str, str] = os.environ) -> list[SettingSource]:
+    """List the settings that are not at their defaults, with where each was set."""
+    home = home_of(environ)
+    origins: dict[str, str] = {}
+    for name in _leaves(_file_settings(home)):
+        origins[name] = "rapport.toml"
+    for path, _ in _environment_settings(environ):
+        origins[".".join(path)] = _ENV_PREFIX + "__".join(path).upper()
+    return [SettingSource(name, origins[name]) for name in sorted(origins)]
+
+
+def _file_settings(home: Path) -> dict[str, Any]:
+    path = home / "rapport.toml"
+    if not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
+
+
+def _environment_settings(
+    environ: Mapping[str, str],
+) -> list[tuple[list[str], Any]]:
+    """List ``RAPPORT_SECTION__NAME`` variables as paths; instruments keep their case."""
+    found: list[tuple[list[str], Any]] = []
+    for variable in sorted(environ):
+        if not variable.startswith(_ENV_PREFIX) or variable in _ENV_NOT_SETTINGS:
+            continue
+        parts = variable.removeprefix(_ENV_PREFIX).split("__")
+        path = [part.lower() for part in parts]
+        if path[0] == "instruments" and len(path) > 1:
+            path[1] = parts[1].upper().replace("_", "-")
+        found.append((path, _parsed(environ[variable])))
+    return found
+
+
+def _parsed(text: str) -> Any:
+    """Read a variable as TOML where it is TOML (lists, tables), else as plain text."""
+    if text[:1] in "[{":
+        try:
+            return tomllib.loads(f"v = {text}")["v"]
+        except tomllib.TOMLDecodeError:
+            return text
+    return text
+
+
+def _set(tree: dict[str, Any], path: list[str], value: Any) -> None:
+    for part in path[:-1]:
+        below = tree.setdefault(part, {})
+        if not isinstance(below, dict):
+            raise SettingsError(f"{'.'.join(path)}: {part} is not a section")
+        tree = below
+    tree[path[-1]] = value
+
+
+def _leaves(tree: Mapping[str, Any], above: str = "") -> list[str]:
+    names: list[str] = []
+    for key, value in tree.items():
+        name = f"{above}{key}"
+        if isinstance(value, dict):
+            names += _leaves(value, f"{name}.")
+        else:
+            names.append(name)
+    return names
+
+
+def _problems(error: ValidationError) -> list[str]:
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        where = ".".join(str(part) for part in problem["loc"])
+        what = problem["msg"]
+        if problem["type"] == "extra_forbidden":
+            what = "no such setting"
+        lines.append(f"  {where}: {what}")
+    return lines

@@ -1,0 +1,23 @@
+"""Control state: what must survive a refused or killed night (design.md, Control state)."""
+
+from rapport.state.control import (
+    CheckResult,
+    ControlState,
+    Delivery,
+    LedgerRow,
+    Notice,
+    Refusal,
+    Run,
+)
+from rapport.state.lock import writer_lock
+
+__all__ = [
+    "CheckResult",
+    "ControlState",
+    "Delivery",
+    "LedgerRow",
+    "Notice",
+    "Refusal",
+    "Run",
+    "writer_lock",
+]

@@ -1,0 +1,518 @@
+"""The control store ``state/rapport.sqlite``: deliveries, row ledger, runs, checks.
+
+SQLite in WAL mode: many processes read it while one writes. It holds opaque names,
+counts and reason codes only. A delivery exists from the moment its ledger commits.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass, fields
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from rapport.errors import RapportError
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+create table delivery (
+    batch_id text primary key,
+    source text not null,
+    digest text not null,
+    stat_mark text not null,
+    received_at text not null,
+    picked_up_at text not null,
+    outcome text not null check (outcome in ('loaded', 'partly_loaded', 'refused')),
+    n_files integer not null
+) strict;
+create table delivery_table (
+    batch_id text not null,
+    table_name text not null,
+    mode text not null check (mode in ('snapshot', 'delta')),
+    primary key (batch_id, table_name)
+) strict;
+create table bronze_file (
+    batch_id text not null,
+    table_name text not null,
+    path text not null unique,
+    n_rows integer not null,
+    primary key (batch_id, table_name)
+) strict;
+create table row_ledger (
+    batch_id text not null,
+    source text not null,
+    file text not null,
+    table_name text not null,
+    encoding text,
+    rows_in integer not null,
+    rows_loaded integer not null,
+    rows_quarantined integer not null,
+    rows_filtered integer not null,
+    rows_footer integer not null,
+    rows_blank integer not null,
+    primary key (batch_id, file, table_name),
+    check (rows_in = rows_loaded + rows_quarantined + rows_filtered
+        + rows_footer + rows_blank)
+) strict;
+create table refusal (
+    batch_id text not null,
+    source text not null,
+    file text not null,
+    table_name text not null,
+    column_name text not null,
+    reason text not null,
+    n_rows integer not null,
+    first_row integer,
+    primary key (batch_id, file, table_name, column_name, reason)
+) strict;
+create table notice (
+    batch_id text not null,
+    source text not null,
+    file text not null,
+    table_name text not null,
+    column_name text not null,
+    reason text not null,
+    n_rows integer not null,
+    primary key (batch_id, file, table_name, column_name, reason)
+) strict;
+create table run (
+    run_id text primary key,
+    as_of text not null,
+    known_on text,
+    started_at text not null,
+    ended_at text,
+    outcome text not null check (outcome in
+        ('running', 'built', 'validated', 'published', 'refused', 'failed',
+         'interrupted')),
+    settings_digest text not null,
+    audit_head text,
+    candidate_mark text
+) strict;
+create table check_result (
+    run_id text not null,
+    position integer not null,
+    layer text not null,
+    table_name text not null,
+    check_name text not null,
+    severity text not null,
+    status text not null check (status in ('pass', 'fail', 'error')),
+    passed integer not null,
+    observed real,
+    expected text not null,
+    primary key (run_id, position)
+) strict;
+create table first_seen (
+    kind text not null,
+    key text not null,
+    first_seen_at text not null,
+    run_id text not null,
+    primary key (kind, key)
+) strict;
+"""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One delivery that the ledger knows; names are the opaque ones."""
+
+    batch_id: str
+    source: str
+    digest: str
+    stat_mark: str
+    received_at: datetime
+    picked_up_at: datetime
+    outcome: Literal["loaded", "partly_loaded", "refused"]
+    n_files: int
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """Where the rows of one file went, for one table. The first sum equals the rest."""
+
+    file: str
+    table_name: str
+    encoding: str | None
+    rows_in: int
+    rows_loaded: int
+    rows_quarantined: int
+    rows_filtered: int
+    rows_footer: int
+    rows_blank: int
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Rows (or a whole file) in quarantine for one reason."""
+
+    file: str
+    table_name: str
+    column_name: str
+    reason: str
+    n_rows: int
+    first_row: int | None
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the door saw and loaded all the same, counted."""
+
+    file: str
+    table_name: str
+    column_name: str
+    reason: str
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check of one night: numbers and booleans only."""
+
+    layer: str
+    table_name: str
+    check_name: str
+    severity: Literal["critical", "warning", "info"]
+    status: Literal["pass", "fail", "error"]
+    passed: bool
+    observed: float | None
+    expected: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the chain."""
+
+    run_id: str
+    as_of: date
+    known_on: date | None
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str
+    settings_digest: str
+    audit_head: str | None
+    candidate_mark: str | None
+
+
+class ControlState:
+    """The control store of one RAPPORT_HOME. Every method is one transaction."""
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / "state" / "rapport.sqlite"
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._transaction() as con:
+            version = con.execute("pragma user_version").fetchone()[0]
+            if version == 0:
+                for statement in _SCHEMA.split(";\n"):
+                    con.execute(statement)
+                con.execute(f"pragma user_version = {SCHEMA_VERSION}")
+            elif version != SCHEMA_VERSION:
+                raise RapportError(
+                    f"state/rapport.sqlite is of version {version}; this rapport "
+                    f"reads version {SCHEMA_VERSION}",
+                    next_step="use the rapport version that wrote it, or upgrade",
+                    reason="state_version",
+                )
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        with closing(
+            sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        ) as con:
+            con.row_factory = sqlite3.Row
+            con.execute("pragma journal_mode = wal")
+            con.execute("pragma synchronous = full")
+            yield con
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._connect() as con:
+            con.execute("begin immediate")
+            try:
+                yield con
+            except BaseException:
+                con.execute("rollback")
+                raise
+            con.execute("commit")
+
+    # --- deliveries -----------------------------------------------------------------
+
+    def deliveries(self) -> list[Delivery]:
+        """List every delivery of the ledger, by batch id."""
+        with self._connect() as con:
+            found = con.execute("select * from delivery order by batch_id").fetchall()
+        return [_delivery(row) for row in found]
+
+    def commit_delivery(
+        self,
+        delivery: Delivery,
+        *,
+        modes: dict[str, str],
+        bronze: Sequence[tuple[str, str, int]],
+        ledger: Sequence[LedgerRow],
+        refusals: Sequence[Refusal],
+        notices: Sequence[Notice],
+    ) -> None:
+        """Write all that is known of a delivery: from here on it exists.
+
+        Args:
+            delivery: the delivery.
+            modes: ``snapshot`` or ``delta`` for each table it brought.
+            bronze: (table, path below bronze/, rows) of each file written.
+            ledger: where the rows went.
+            refusals: what is in quarantine, and why.
+            notices: what was seen and loaded all the same.
+        """
+        batch, source = delivery.batch_id, delivery.source
+        with self._transaction() as con:
+            con.execute(
+                "insert into delivery values (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    batch,
+                    source,
+                    delivery.digest,
+                    delivery.stat_mark,
+                    _text(delivery.received_at),
+                    _text(delivery.picked_up_at),
+                    delivery.outcome,
+                    delivery.n_files,
+                ),
+            )
+            con.executemany(
+                "insert into delivery_table values (?, ?, ?)",
+                [(batch, table, mode) for table, mode in sorted(modes.items())],
+            )
+            con.executemany(
+                "insert into bronze_file values (?, ?, ?, ?)",
+                [(batch, *written) for written in bronze],
+            )
+            _insert(con, "row_ledger", batch, source, ledger)
+            _insert(con, "refusal", batch, source, refusals)
+            _insert(con, "notice", batch, source, notices)
+
+    def remember_stat_mark(self, batch_id: str, stat_mark: str) -> None:
+        """Note that a known delivery's files were hashed again and are the same."""
+        with self._transaction() as con:
+            con.execute(
+                "update delivery set stat_mark = ? where batch_id = ?",
+                (stat_mark, batch_id),
+            )
+
+    def add_refusal(self, delivery: Delivery, refusal: Refusal) -> bool:
+        """Record a refusal found later; return whether it is new."""
+        with self._transaction() as con:
+            cursor = con.execute(
+                "insert or ignore into refusal values (?, ?, ?, ?, ?, ?, ?, ?)",
+                (delivery.batch_id, delivery.source, *astuple(refusal)),
+            )
+            return cursor.rowcount > 0
+
+    def bronze_files(self) -> dict[str, list[tuple[str, str]]]:
+        """Return, for each table, (batch id, path below bronze/) in path order."""
+        with self._connect() as con:
+            rows = con.execute(
+                "select table_name, batch_id, path from bronze_file order by path"
+            ).fetchall()
+        found: dict[str, list[tuple[str, str]]] = {}
+        for row in rows:
+            found.setdefault(row["table_name"], []).append(
+                (row["batch_id"], row["path"])
+            )
+        return found
+
+    def delivery_tables(self) -> list[tuple[str, str, str, str]]:
+        """List (batch id, source, table, mode) of every table that was delivered."""
+        return self._rows(
+            "select t.batch_id, d.source, t.table_name, t.mode from delivery_table as t"
+            " join delivery as d using (batch_id) order by 1, 3"
+        )
+
+    def ledger(self) -> list[tuple[Any, ...]]:
+        """List the row ledger in the columns of ``ops.row_ledger``, with encoding."""
+        return self._rows(
+            "select batch_id, source, file, table_name, rows_in, rows_loaded,"
+            " rows_quarantined, rows_filtered, rows_footer, rows_blank, encoding"
+            " from row_ledger order by 1, 3, 4"
+        )
+
+    def refusals(self, batch_ids: Iterable[str] | None = None) -> list[sqlite3.Row]:
+        """List what is in quarantine, all of it or that of some deliveries."""
+        return self._of_batches("refusal", batch_ids)
+
+    def notices(self, batch_ids: Iterable[str] | None = None) -> list[sqlite3.Row]:
+        """List what was seen and loaded all the same."""
+        return self._of_batches("notice", batch_ids)
+
+    def _of_batches(
+        self, table: str, batch_ids: Iterable[str] | None
+    ) -> list[sqlite3.Row]:
+        wanted = None if batch_ids is None else set(batch_ids)
+        with self._connect() as con:
+            rows = con.execute(
+                f"select * from {table} order by batch_id, file, table_name,"
+                " column_name, reason"
+            ).fetchall()
+        return [row for row in rows if wanted is None or row["batch_id"] in wanted]
+
+    # --- runs -----------------------------------------------------------------------
+
+    def start_run(self, run: Run) -> None:
+        """Begin a run; an earlier one that never ended was interrupted."""
+        with self._transaction() as con:
+            con.execute(
+                "update run set outcome = 'interrupted', ended_at = ?"
+                " where ended_at is null",
+                (_text(run.started_at),),
+            )
+            con.execute(
+                "insert into run values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    run.run_id,
+                    run.as_of.isoformat(),
+                    run.known_on.isoformat() if run.known_on else None,
+                    _text(run.started_at),
+                    _text(run.ended_at) if run.ended_at else None,
+                    run.outcome,
+                    run.settings_digest,
+                    run.audit_head,
+                    run.candidate_mark,
+                ),
+            )
+
+    def set_run(
+        self,
+        run_id: str,
+        outcome: str,
+        *,
+        ended_at: datetime | None = None,
+        candidate_mark: str | None = None,
+    ) -> None:
+        """Move a run on."""
+        with self._transaction() as con:
+            con.execute(
+                "update run set outcome = ?, ended_at = coalesce(?, ended_at),"
+                " candidate_mark = coalesce(?, candidate_mark) where run_id = ?",
+                (
+                    outcome,
+                    _text(ended_at) if ended_at else None,
+                    candidate_mark,
+                    run_id,
+                ),
+            )
+
+    def runs(self) -> list[Run]:
+        """List all runs, oldest first."""
+        with self._connect() as con:
+            rows = con.execute("select * from run order by started_at, run_id")
+            return [_run(row) for row in rows.fetchall()]
+
+    def run(self, run_id: str) -> Run:
+        """Return one run.
+
+        Raises:
+            RapportError: there is no such run.
+        """
+        for run in self.runs():
+            if run.run_id == run_id:
+                return run
+        raise RapportError(f"no run {run_id} in the control state", reason="run_unknown")
+
+    def record_checks(self, run_id: str, checks: Sequence[CheckResult]) -> None:
+        """Write the checks of one run, in place of what an earlier try wrote."""
+        with self._transaction() as con:
+            con.execute("delete from check_result where run_id = ?", (run_id,))
+            con.executemany(
+                "insert into check_result values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(run_id, place, *astuple(c)) for place, c in enumerate(checks)],
+            )
+
+    def checks(self, run_id: str | None = None) -> list[tuple[Any, ...]]:
+        """List check results: run, layer, table, check, severity, status, passed, …"""
+        where = "" if run_id is None else " where run_id = ?"
+        return self._rows(
+            "select run_id, layer, table_name, check_name, severity, status, passed,"
+            f" observed, expected from check_result{where} order by run_id, position",
+            () if run_id is None else (run_id,),
+        )
+
+    # --- what was first seen when ---------------------------------------------------
+
+    def first_seen(self) -> list[tuple[str, str, str]]:
+        """List (kind, key, first seen at) of everything ever published."""
+        return self._rows(
+            "select kind, key, first_seen_at from first_seen order by kind, key"
+        )
+
+    def mark_published(
+        self,
+        run_id: str,
+        ended_at: datetime,
+        seen: Iterable[tuple[str, str, str]],
+    ) -> None:
+        """Close a published run and append what it showed for the first time."""
+        with self._transaction() as con:
+            con.execute(
+                "update run set outcome = 'published', ended_at = ? where run_id = ?",
+                (_text(ended_at), run_id),
+            )
+            con.executemany(
+                "insert or ignore into first_seen values (?, ?, ?, ?)",
+                [(*row, run_id) for row in seen],
+            )
+
+    def _rows(self, sql: str, arguments: Sequence[object] = ()) -> list[Any]:
+        with self._connect() as con:
+            return [tuple(row) for row in con.execute(sql, arguments).fetchall()]
+
+
+def _insert(
+    con: sqlite3.Connection,
+    table: str,
+    batch: str,
+    source: str,
+    rows: Sequence[LedgerRow] | Sequence[Refusal] | Sequence[Notice],
+) -> None:
+    if not rows:
+        return
+    marks = ", ".join("?" * (2 + len(fields(rows[0]))))
+    con.executemany(
+        f"insert into {table} values ({marks})",
+        [(batch, source, *astuple(row)) for row in rows],
+    )
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _delivery(row: sqlite3.Row) -> Delivery:
+    return Delivery(
+        row["batch_id"],
+        row["source"],
+        row["digest"],
+        row["stat_mark"],
+        _moment(row["received_at"]),
+        _moment(row["picked_up_at"]),
+        row["outcome"],
+        row["n_files"],
+    )
+
+
+def _run(row: sqlite3.Row) -> Run:
+    return Run(
+        row["run_id"],
+        date.fromisoformat(row["as_of"]),
+        date.fromisoformat(row["known_on"]) if row["known_on"] else None,
+        _moment(row["started_at"]),
+        _moment(row["ended_at"]) if row["ended_at"] else None,
+        row["outcome"],
+        row["settings_digest"],
+        row["audit_head"],
+        row["candidate_mark"],
+    )

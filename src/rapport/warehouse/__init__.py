@@ -1,0 +1,31 @@
+"""The only room that opens DuckDB for writing, and the only one that runs dbt."""
+
+from rapport.warehouse.build import build_candidate
+from rapport.warehouse.connections import (
+    candidate_path,
+    open_candidate,
+    open_published,
+    published_path,
+    scratch,
+    work_path,
+)
+from rapport.warehouse.publish import (
+    candidate_mark,
+    previous_snapshot,
+    publish_snapshot,
+    published_runs,
+)
+
+__all__ = [
+    "build_candidate",
+    "candidate_mark",
+    "candidate_path",
+    "open_candidate",
+    "open_published",
+    "previous_snapshot",
+    "publish_snapshot",
+    "published_path",
+    "published_runs",
+    "scratch",
+    "work_path",
+]

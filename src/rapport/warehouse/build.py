@@ -1,0 +1,370 @@
+"""Build tonight's candidate: hand bronze and control state to dbt, and run it once.
+
+One writer, one ``dbt build`` process. The working database and the candidate are new
+files each night: the marts are a pure function of bronze, settings and as-of date.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+
+from rapport.errors import BuildFailed, DiskFull, is_disk_full
+from rapport.ingest.cells import cell_of
+from rapport.mapping import TABLES, Table
+from rapport.privacy import Vault
+from rapport.settings import Settings
+from rapport.state import ControlState
+from rapport.warehouse.connections import candidate_path, temp_folder, work_path
+
+OPS_DELIVERY = """
+create or replace table ops.delivery (
+    delivery_id varchar not null,
+    source varchar not null,
+    received_at timestamp not null,
+    picked_up_at timestamp not null,
+    outcome varchar not null,
+    n_files integer not null
+)"""
+OPS_ROW_LEDGER = """
+create or replace table ops.row_ledger (
+    delivery_id varchar not null,
+    source varchar not null,
+    file varchar not null,
+    table_name varchar not null,
+    rows_in bigint not null,
+    rows_loaded bigint not null,
+    rows_quarantined bigint not null,
+    rows_filtered bigint not null,
+    rows_footer bigint not null,
+    rows_blank bigint not null,
+    encoding varchar
+)"""
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build came to."""
+
+    n_models: int
+    n_deliveries: int
+
+
+def build_candidate(
+    settings: Settings,
+    run_id: str,
+    as_of: date,
+    known_on: date | None,
+    *,
+    with_unit_tests: bool = False,
+) -> BuildResult:
+    """Build ``warehouse/candidate.duckdb``: the published schemas alone.
+
+    Args:
+        settings: the settings.
+        run_id: the run that this build is of.
+        as_of: facts after this date do not count.
+        known_on: only deliveries received by this date count; None counts all.
+        with_unit_tests: run dbt's unit tests too (``make test``, never a night).
+
+    Raises:
+        BuildFailed: dbt did not complete; the earlier snapshot still stands.
+        DiskFull: no room left.
+    """
+    try:
+        return _build(settings, run_id, as_of, known_on, with_unit_tests)
+    except (OSError, duckdb.Error) as error:
+        if is_disk_full(error):
+            raise DiskFull(
+                "no room left on the disk while building; the earlier snapshot stands",
+                next_step="free room, then run rapport night again",
+            ) from None
+        raise
+
+
+def _build(
+    settings: Settings,
+    run_id: str,
+    as_of: date,
+    known_on: date | None,
+    with_unit_tests: bool,
+) -> BuildResult:
+    state = ControlState(settings.home)
+    _empty(temp_folder(settings))
+    for path in (work_path(settings), candidate_path(settings)):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in (path, path.with_name(path.name + ".wal")):
+            left.unlink(missing_ok=True)
+    order = delivery_order(settings, state, known_on)
+    prepare_work(settings, state, order, run_id, as_of)
+    prepare_candidate(settings, state)
+    n_models = _run_dbt(settings, with_unit_tests)
+    return BuildResult(n_models, len(order))
+
+
+def delivery_order(
+    settings: Settings, state: ControlState, known_on: date | None
+) -> list[tuple[str, str, int, datetime]]:
+    """Return (batch, source, position, received at) of the deliveries that count.
+
+    The position is the place of the true delivery id, bytewise, within its source: the
+    order of arrival says nothing about the order of truth.
+    """
+    names = Vault(settings.home).delivery_ids()
+    counted = [
+        d
+        for d in state.deliveries()
+        if known_on is None or d.received_at.date() <= known_on
+    ]
+    counted.sort(key=lambda d: (d.source, os.fsencode(names[d.batch_id])))
+    return [
+        (d.batch_id, d.source, place, d.received_at.replace(tzinfo=None))
+        for place, d in enumerate(counted, start=1)
+    ]
+
+
+def prepare_work(
+    settings: Settings,
+    state: ControlState,
+    order: list[tuple[str, str, int, datetime]],
+    run_id: str,
+    as_of: date,
+) -> None:
+    """Lay the schemas ``bronze`` (views over Parquet) and ``control`` for dbt."""
+    con = duckdb.connect(work_path(settings))
+    try:
+        con.execute("create schema bronze")
+        con.execute("create schema control")
+        _control_tables(con, settings, state, order, run_id, as_of)
+        files = state.bronze_files()
+        counted = {batch for batch, _, _, _ in order}
+        for table in TABLES:
+            paths = [
+                str(settings.home / "bronze" / path)
+                for batch, path in files.get(table.name, [])
+                if batch in counted
+            ]
+            _bronze_view(con, table, paths)
+    finally:
+        con.close()
+
+
+def _control_tables(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    state: ControlState,
+    order: list[tuple[str, str, int, datetime]],
+    run_id: str,
+    as_of: date,
+) -> None:
+    con.execute(
+        "create table control.run (run_id varchar, as_of date, as_of_at timestamp)"
+    )
+    con.execute(
+        "insert into control.run values (?, ?::date, ?::date::timestamp)",
+        [run_id, as_of, as_of],
+    )
+    _fill(
+        con,
+        "control.delivery_order",
+        "batch_id varchar, source varchar, position integer, received_at timestamp",
+        order,
+    )
+    counted = {batch for batch, _, _, _ in order}
+    _fill(
+        con,
+        "control.delivery_table",
+        "batch_id varchar, source varchar, table_name varchar, mode varchar",
+        [row for row in state.delivery_tables() if row[0] in counted],
+    )
+    sources = {source for _, source, _, _ in order} | set(settings.source)
+    _fill(
+        con,
+        "control.source_setting",
+        "source varchar, timezone varchar, is_part2 boolean",
+        [
+            (name, settings.of_source(name).timezone, settings.of_source(name).part2)
+            for name in sorted(sources)
+        ],
+    )
+    _fill(
+        con,
+        "control.setting",
+        "name varchar, number double, text varchar",
+        [
+            (name, None, value) if isinstance(value, str) else (name, value, None)
+            for name, value in settings.measurement().items()
+        ],
+    )
+    _fill(
+        con,
+        "control.first_seen",
+        "kind varchar, key varchar, first_seen_at timestamp",
+        state.first_seen(),
+    )
+
+
+def prepare_candidate(settings: Settings, state: ControlState) -> None:
+    """Lay the candidate with the ledger tables that the gate checks."""
+    con = duckdb.connect()
+    try:
+        path = str(candidate_path(settings)).replace("'", "''")
+        con.execute(f"attach '{path}' as pub (storage_version 'v1.0.0')")
+        con.execute("use pub")
+        for schema in ("core", "alliance", "outcomes", "ops"):
+            con.execute(f"create schema {schema}")
+        con.execute(OPS_DELIVERY)
+        _insert(
+            con,
+            "ops.delivery",
+            [
+                (
+                    d.batch_id,
+                    d.source,
+                    d.received_at.replace(tzinfo=None),
+                    d.picked_up_at.replace(tzinfo=None),
+                    d.outcome,
+                    d.n_files,
+                )
+                for d in state.deliveries()
+            ],
+        )
+        con.execute(OPS_ROW_LEDGER)
+        _insert(con, "ops.row_ledger", state.ledger())
+        con.execute("use memory")
+        con.execute("detach pub")
+    finally:
+        con.close()
+
+
+def bronze_columns(table: Table) -> list[tuple[str, str]]:
+    """Return (column, SQL type) of a bronze table, lineage last."""
+    columns = [
+        (name, type_)
+        for column in table.columns
+        for name, type_, _ in cell_of(column, "null", "null").outputs
+    ]
+    return [
+        *columns,
+        ("source", "VARCHAR"),
+        ("batch_id", "VARCHAR"),
+        ("file_no", "INTEGER"),
+        ("row_no", "BIGINT"),
+    ]
+
+
+def _bronze_view(
+    con: duckdb.DuckDBPyConnection, table: Table, paths: list[str]
+) -> None:
+    columns = bronze_columns(table)
+    if not paths:
+        typed = ", ".join(f"{name} {type_}" for name, type_ in columns)
+        con.execute(f"create table bronze.{table.name} ({typed})")
+        return
+    names = ", ".join(name for name, _ in columns)
+    files = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+    con.execute(
+        f"create view bronze.{table.name} as select {names}"
+        f" from read_parquet([{files}], union_by_name = true)"
+    )
+
+
+def _fill(
+    con: duckdb.DuckDBPyConnection, table: str, columns: str, rows: list[tuple[object, ...]]
+) -> None:
+    con.execute(f"create table {table} ({columns})")
+    _insert(con, table, rows)
+
+
+def _insert(
+    con: duckdb.DuckDBPyConnection, table: str, rows: list[tuple[object, ...]]
+) -> None:
+    if rows:
+        marks = ", ".join("?" * len(rows[0]))
+        con.executemany(f"insert into {table} values ({marks})", rows)
+
+
+def _run_dbt(settings: Settings, with_unit_tests: bool) -> int:
+    """Run dbt once; return the number of models built."""
+    project = settings.project_root / "dbt_project"
+    target = settings.home / "warehouse" / "target"
+    target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    command = [
+        str(Path(sys.executable).with_name("dbt")),
+        "--no-use-colors",
+        "--log-level-file",
+        "none",
+        "build",
+        "--project-dir",
+        str(project),
+        "--profiles-dir",
+        str(project),
+        "--target-path",
+        str(target),
+    ]
+    if not with_unit_tests:
+        command += ["--exclude-resource-type", "unit_test"]
+    done = subprocess.run(
+        command,
+        env=dbt_environment(settings),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=target,
+    )
+    results = _results(target)
+    failed = [r for r in results if r["status"] in ("error", "fail", "runtime error")]
+    _keep_parse_cache(target)
+    if done.returncode != 0 or failed:
+        if is_disk_full(RuntimeError(done.stdout + done.stderr)):
+            raise DiskFull("no room left on the disk while building")
+        names = [r["unique_id"].split(".", 2)[-1] for r in failed][:10]
+        raise BuildFailed(
+            "the build did not complete: "
+            + (", ".join(names) if names else "dbt stopped before its first model"),
+            next_step="nothing was published; rapport doctor checks the machine, and "
+            "make test shows the models' own tests",
+        )
+    return sum(r["unique_id"].startswith("model.") for r in results)
+
+
+def dbt_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment that the dbt profile reads."""
+    return {
+        **os.environ,
+        "DBT_RAPPORT_WORK": str(work_path(settings)),
+        "DBT_RAPPORT_CANDIDATE": str(candidate_path(settings)),
+        "DBT_RAPPORT_TMP": str(temp_folder(settings)),
+        "DBT_RAPPORT_MEMORY": settings.warehouse.memory_limit,
+        "DBT_RAPPORT_THREADS": str(settings.warehouse.threads),
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def _results(target: Path) -> list[dict[str, str]]:
+    path = target / "run_results.json"
+    if not path.exists():
+        return []
+    results: list[dict[str, str]] = json.loads(path.read_text("utf-8"))["results"]
+    return results
+
+
+def _keep_parse_cache(target: Path) -> None:
+    """Clear compiled SQL and results: only the parse cache holds no data."""
+    for entry in target.iterdir():
+        if entry.name == "partial_parse.msgpack":
+            continue
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _empty(folder: Path) -> None:
+    for entry in folder.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

@@ -1,0 +1,103 @@
+"""The connections that rapport lends: the snapshot, the candidate, a scratch database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from rapport.errors import NothingPublished
+from rapport.settings import Settings
+
+
+def published_path(settings: Settings) -> Path:
+    """Return where the snapshot that people read lies."""
+    return settings.home / "published" / "rapport.duckdb"
+
+
+def candidate_path(settings: Settings) -> Path:
+    """Return where tonight's candidate lies: the published schemas alone."""
+    return settings.home / "warehouse" / "candidate.duckdb"
+
+
+def work_path(settings: Settings) -> Path:
+    """Return the writer's working database; nobody else reads it."""
+    return settings.home / "warehouse" / "work.duckdb"
+
+
+def temp_folder(settings: Settings) -> Path:
+    """Return the folder that the engine may spill into."""
+    folder = settings.home / "warehouse" / "tmp"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+@contextmanager
+def open_published(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the published snapshot read-only, closed to everything outside it.
+
+    Raises:
+        NothingPublished: no night has been published yet (exit 2).
+    """
+    path = published_path(settings)
+    if not path.exists():
+        raise NothingPublished(
+            "nothing is published yet",
+            next_step="put an export into the inbox, then run rapport night",
+        )
+    with _read_only(path) as con:
+        yield con
+
+
+@contextmanager
+def open_candidate(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open tonight's candidate read-only.
+
+    Raises:
+        NothingPublished: nothing was built.
+    """
+    path = candidate_path(settings)
+    if not path.exists():
+        raise NothingPublished("no candidate is built", next_step="run rapport build")
+    with _read_only(path) as con:
+        yield con
+
+
+@contextmanager
+def _read_only(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    con = duckdb.connect(
+        path,
+        read_only=True,
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        },
+    )
+    try:
+        con.execute("set enable_external_access = false")
+        con.execute("set timezone = 'UTC'")
+        con.execute("set lock_configuration = true")
+        yield con
+    finally:
+        con.close()
+
+
+@contextmanager
+def scratch(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an in-memory database that spills into the warehouse's own folder."""
+    con = duckdb.connect(
+        config={
+            "memory_limit": settings.warehouse.memory_limit,
+            "threads": str(settings.warehouse.threads),
+            "temp_directory": str(temp_folder(settings)),
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+    )
+    try:
+        con.execute("set timezone = 'UTC'")
+        yield con
+    finally:
+        con.close()

@@ -1,0 +1,251 @@
+"""Publish by swap: a new file beside the old one, synced, then one rename.
+
+Readers see the old file or the new one, never a mixture. The snapshot is always a fresh
+file copied from the candidate, which holds the published schemas alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from rapport.errors import DiskFull, is_disk_full
+from rapport.settings import Settings
+from rapport.state import ControlState
+from rapport.warehouse.build import _insert
+from rapport.warehouse.connections import candidate_path, published_path
+
+_OPS_RUN = """
+create table ops.run (
+    run_id varchar not null,
+    as_of date not null,
+    known_on date,
+    started_at timestamp not null,
+    ended_at timestamp,
+    outcome varchar not null,
+    settings_digest varchar not null,
+    audit_head varchar
+)"""
+_OPS_CHECK = """
+create table ops.check_result (
+    run_id varchar not null,
+    layer varchar not null,
+    table_name varchar not null,
+    check_name varchar not null,
+    severity varchar not null,
+    status varchar not null,
+    passed boolean not null,
+    observed double,
+    expected varchar not null
+)"""
+_COMMENTS = {
+    "table ops.run": "One row a run of the chain.",
+    "column ops.run.run_id": "Opaque name of the run.",
+    "column ops.run.as_of": "Facts after this date did not count.",
+    "column ops.run.known_on": "Only deliveries received by this date counted; null: all.",
+    "column ops.run.started_at": "When the run began, UTC.",
+    "column ops.run.ended_at": "When the run ended, UTC; null: it was cut off.",
+    "column ops.run.outcome": "published, refused, failed or interrupted.",
+    "column ops.run.settings_digest": "SHA-256 of the settings that move a number.",
+    "column ops.run.audit_head": "Number and hash of the audit log's last entry.",
+    "table ops.delivery": "One row a delivery that the ledger knows.",
+    "column ops.delivery.delivery_id": "Opaque name of the delivery.",
+    "column ops.delivery.source": "Source that sent it.",
+    "column ops.delivery.received_at": "When it was received, UTC.",
+    "column ops.delivery.picked_up_at": "When the door took it in, UTC.",
+    "column ops.delivery.outcome": "loaded, partly_loaded or refused.",
+    "column ops.delivery.n_files": "Files it held, the marker left out.",
+    "table ops.row_ledger": "One row a delivered file and table: where its rows went.",
+    "column ops.row_ledger.delivery_id": "Opaque name of the delivery.",
+    "column ops.row_ledger.source": "Source that sent it.",
+    "column ops.row_ledger.file": "Opaque name of the file.",
+    "column ops.row_ledger.table_name": "Canonical table that it feeds.",
+    "column ops.row_ledger.rows_in": "Rows that arrived: the sum of the rest.",
+    "column ops.row_ledger.rows_loaded": "Rows in bronze.",
+    "column ops.row_ledger.rows_quarantined": "Rows in quarantine, with a reason.",
+    "column ops.row_ledger.rows_filtered": "Rows left out by a named rule.",
+    "column ops.row_ledger.rows_footer": "Title, total and footer rows.",
+    "column ops.row_ledger.rows_blank": "Rows without any value.",
+    "column ops.row_ledger.encoding": "How the bytes were read.",
+    "table ops.check_result": "One row a check of a night.",
+    "column ops.check_result.run_id": "The run that was checked.",
+    "column ops.check_result.layer": "bronze, marts or ledger.",
+    "column ops.check_result.table_name": "Table that was checked.",
+    "column ops.check_result.check_name": "Stable name of the check.",
+    "column ops.check_result.severity": "critical refuses the night; warning and info do not.",
+    "column ops.check_result.status": "pass, fail, or error when the check itself failed.",
+    "column ops.check_result.passed": "True when the check held.",
+    "column ops.check_result.observed": "How many rows broke it; null when it held.",
+    "column ops.check_result.expected": "What the check asks for, in words.",
+}
+
+
+def candidate_mark(settings: Settings) -> str:
+    """Return a mark of the candidate's bytes: what was checked is what is published."""
+    said = candidate_path(settings).stat()
+    return f"{said.st_size}:{said.st_mtime_ns}"
+
+
+def publish_snapshot(settings: Settings, run_id: str) -> Path:
+    """Replace the snapshot with the candidate and the control tables of tonight.
+
+    Raises:
+        DiskFull: no room left; the earlier snapshot stands.
+    """
+    path = published_path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for left in path.parent.glob("*.building*"):
+        left.unlink()
+    building = path.with_name("rapport.duckdb.building")
+    try:
+        _write(settings, run_id, building)
+        _sync(building)
+        _keep_history(settings, path)
+        os.replace(building, path)
+        _sync(path.parent)
+    except (OSError, duckdb.Error) as error:
+        if is_disk_full(error):
+            building.unlink(missing_ok=True)
+            raise DiskFull(
+                "no room left on the disk while publishing; the earlier snapshot stands",
+                next_step="free room, then run rapport publish again",
+            ) from None
+        raise
+    return path
+
+
+def _write(settings: Settings, run_id: str, building: Path) -> None:
+    state = ControlState(settings.home)
+    con = duckdb.connect()
+    try:
+        con.execute(f"attach '{_quoted(candidate_path(settings))}' as pub (read_only)")
+        con.execute(f"attach '{_quoted(building)}' as snap (storage_version 'v1.0.0')")
+        con.execute("copy from database pub to snap")
+        con.execute("use snap")
+        _ops_tables(con, state, run_id)
+        con.execute("checkpoint snap")
+        con.execute("use memory")
+        con.execute("detach snap")
+    finally:
+        con.close()
+    if building.with_name(building.name + ".wal").exists():
+        raise OSError("the snapshot was not checkpointed")
+
+
+def _ops_tables(con: duckdb.DuckDBPyConnection, state: ControlState, run_id: str) -> None:
+    con.execute("create schema if not exists ops")
+    for table in ("run", "check_result"):
+        con.execute(f"drop table if exists ops.{table}")
+    now = datetime.now(UTC).replace(tzinfo=None)
+    con.execute(_OPS_RUN)
+    _insert(
+        con,
+        "ops.run",
+        [
+            (
+                run.run_id,
+                run.as_of,
+                run.known_on,
+                run.started_at.replace(tzinfo=None),
+                now
+                if run.run_id == run_id
+                else run.ended_at.replace(tzinfo=None)
+                if run.ended_at
+                else None,
+                "published" if run.run_id == run_id else run.outcome,
+                run.settings_digest,
+                run.audit_head,
+            )
+            for run in state.runs()
+        ],
+    )
+    con.execute(_OPS_CHECK)
+    _insert(con, "ops.check_result", state.checks())
+    for what, comment in _COMMENTS.items():
+        kind, name = what.split(" ", 1)
+        con.execute(f"comment on {kind} {name} is '{comment.replace(chr(39), chr(39) * 2)}'")
+
+
+def _keep_history(settings: Settings, path: Path) -> None:
+    """Keep the snapshot that is replaced: the newest nights, and month ends."""
+    if not path.exists():
+        return
+    with _reading(path) as con:
+        run = con.execute(
+            "select as_of, run_id from ops.run where outcome = 'published'"
+            " order by started_at desc limit 1"
+        ).fetchone()
+    if run is None:
+        return
+    folder = path.parent / "history"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    kept = folder / f"{run[0].isoformat()}.{run[1]}.duckdb"
+    if not kept.exists():
+        os.link(path, kept)
+    nights = sorted(folder.glob("*.duckdb"), reverse=True)
+    month_ends: dict[str, Path] = {}
+    for night in reversed(nights):
+        month_ends[night.name[:7]] = night
+    limits = settings.warehouse
+    keep = set(nights[: limits.history_nights])
+    keep |= set(sorted(month_ends.values(), reverse=True)[: limits.history_months])
+    for night in nights:
+        if night not in keep:
+            night.unlink()
+
+
+def previous_snapshot(settings: Settings) -> Path | None:
+    """Return the newest snapshot of the history, or None."""
+    folder = published_path(settings).parent / "history"
+    nights = sorted(
+        folder.glob("*.duckdb"),
+        key=lambda p: re.sub(r"^.*\.(r_[^.]*)\.duckdb$", r"\1", p.name),
+    )
+    return nights[-1] if nights else None
+
+
+def published_runs(settings: Settings) -> list[tuple[str, datetime]]:
+    """Return (run, ended at) of the runs that the snapshot says it published."""
+    path = published_path(settings)
+    if not path.exists():
+        return []
+    with _reading(path) as con:
+        return con.execute(
+            "select run_id, ended_at from ops.run where outcome = 'published'"
+        ).fetchall()
+
+
+def first_seen_in(path: Path) -> list[tuple[str, str, str]]:
+    """Return (kind, key, first seen at) of everything that a snapshot shows."""
+    with _reading(path) as con:
+        return con.execute(
+            "select 'rupture', rupture_key, strftime(first_seen_at,"
+            " '%Y-%m-%dT%H:%M:%S.%f') from alliance.fct_rupture order by 2"
+        ).fetchall()
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    con = duckdb.connect(path, read_only=True)
+    try:
+        yield con
+    finally:
+        con.close()
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
