@@ -209,7 +209,7 @@ def validate(settings: Settings, run_id: str) -> Safe:
                     [
                         "the quality gate refused this night; nothing was published and "
                         "the earlier snapshot still stands:",
-                        *describe_refusal(result),
+                        *describe_refusal(settings, result),
                     ]
                 ),
                 next_step="correct the export or the mapping, deliver again, then run "

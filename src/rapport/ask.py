@@ -1,0 +1,244 @@
+"""``rapport sql``: questions to the published snapshot, read-only and closed off."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TextIO
+
+import duckdb
+
+from rapport.errors import UsageError
+from rapport.settings import Settings
+from rapport.warehouse import open_published
+
+FORMATS = ("table", "csv", "json", "markdown", "parquet")
+TABLE_LIMIT = 200
+EXAMPLES = (
+    "select pattern, count(*) from alliance.rupture_cohort group by 1 order by 1",
+    "select lead_component, status, count(*) from alliance.fct_rupture"
+    " where method = 'default_rc3' group by all order by all",
+    "select session_number, mean_score from alliance.trajectory_by_session"
+    " where component = 'bond' and instrument = 'WAI-SR' and trauma_focused = 'true'"
+    " order by 1",
+)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def ask(settings: Settings, query: str, format_: str, limit: int | None) -> None:
+    """Answer one query on stdout.
+
+    Args:
+        settings: the settings.
+        query: SQL, or ``.tables``, ``.describe SCHEMA.TABLE``, ``.examples``.
+        format_: table, csv, json, markdown or parquet.
+        limit: rows at most; 0 is all; None is 200 for a table and all otherwise.
+
+    Raises:
+        UsageError: the format or the query is not valid (exit 2, with the caret line).
+    """
+    if format_ not in FORMATS:
+        raise UsageError(f"no such format: one of {', '.join(FORMATS)}")
+    if limit is None:
+        limit = TABLE_LIMIT if format_ in ("table", "markdown") else 0
+    if format_ == "parquet":
+        _write_parquet(settings, query, limit)
+        return
+    with open_published(settings) as con:
+        _answer(con, query, format_, limit, sys.stdout)
+
+
+def prompt(settings: Settings, format_: str, limit: int | None) -> None:
+    """Ask again and again; a line ends a query with ``;``. Nothing is remembered on disk.
+
+    The snapshot is opened anew for each query, so that a new night is seen at once.
+    """
+    import contextlib
+
+    with contextlib.suppress(ImportError):
+        import readline
+
+        readline.set_auto_history(True)
+    print("rapport sql · .tables, .examples, .describe TABLE, .exit", file=sys.stderr)
+    lines: list[str] = []
+    while True:
+        try:
+            line = input("rapport> " if not lines else "      …> ")
+        except (EOFError, KeyboardInterrupt):
+            return
+        if not lines and line.strip() in (".exit", ".quit", "exit", "quit"):
+            return
+        lines.append(line)
+        text = "\n".join(lines).strip()
+        if not text:
+            lines = []
+        elif text.startswith(".") or text.endswith(";"):
+            lines = []
+            try:
+                ask(settings, text, format_, limit)
+            except UsageError as error:
+                print(error.message, file=sys.stderr)
+
+
+def _statement(query: str) -> tuple[str, list[str]]:
+    """Return the SQL behind a query or one of the dot words."""
+    word, _, rest = query.strip().rstrip(";").partition(" ")
+    if word == ".tables":
+        return (
+            "select schema_name || '.' || table_name as table_name,"
+            " estimated_size as n_rows, comment as description from duckdb_tables()"
+            " where not internal order by 1",
+            [],
+        )
+    if word == ".describe":
+        return (
+            "select column_name, data_type, comment as description from duckdb_columns()"
+            " where schema_name || '.' || table_name = ? order by column_index",
+            [rest.strip()],
+        )
+    if word == ".examples":
+        return "select unnest(?::varchar[]) as query", [list(EXAMPLES)]  # type: ignore[list-item]
+    return query, []
+
+
+def _answer(
+    con: duckdb.DuckDBPyConnection, query: str, format_: str, limit: int, out: TextIO
+) -> None:
+    statement, arguments = _statement(query)
+    try:
+        cursor = con.execute(statement, arguments)
+        if cursor.description is None:
+            return
+        names = [column[0] for column in cursor.description]
+        rows = _rows(cursor, limit)
+        if format_ == "csv":
+            _write_csv(names, rows, out)
+        elif format_ == "json":
+            _write_json(names, rows, out)
+        elif format_ == "markdown":
+            _write_markdown(names, rows, out)
+        else:
+            _write_table(names, list(rows), limit, out)
+    except duckdb.Error as error:
+        raise UsageError(str(error), reason="query_invalid") from None
+
+
+def _rows(cursor: duckdb.DuckDBPyConnection, limit: int) -> Iterator[Sequence[Any]]:
+    n = 0
+    while block := cursor.fetchmany(1024):
+        for row in block:
+            if limit and n >= limit:
+                return
+            n += 1
+            yield row
+
+
+def _write_csv(names: list[str], rows: Iterator[Sequence[Any]], out: TextIO) -> None:
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow([_spreadsheet_safe(value) for value in row])
+
+
+def _spreadsheet_safe(value: Any) -> Any:
+    """Keep a text that looks like a formula from running when a person opens the file."""
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return "'" + value
+    return value
+
+
+def _write_json(names: list[str], rows: Iterator[Sequence[Any]], out: TextIO) -> None:
+    out.write("[")
+    for n, row in enumerate(rows):
+        out.write(",\n " if n else "\n ")
+        json.dump(dict(zip(names, row, strict=True)), out, default=_json_value)
+    out.write("\n]\n")
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return float(value) if isinstance(value, Decimal) else str(value)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
+
+
+def _write_markdown(names: list[str], rows: Iterator[Sequence[Any]], out: TextIO) -> None:
+    out.write("| " + " | ".join(names) + " |\n")
+    out.write("|" + " --- |" * len(names) + "\n")
+    for row in rows:
+        cells = [_text(value).replace("|", "\\|") for value in row]
+        out.write("| " + " | ".join(cells) + " |\n")
+
+
+def _write_table(
+    names: list[str], rows: list[Sequence[Any]], limit: int, out: TextIO
+) -> None:
+    cells = [[_text(value) for value in row] for row in rows]
+    widths = [
+        max(len(name), *(len(row[place]) for row in cells), 1)
+        for place, name in enumerate(names)
+    ]
+    is_number = [
+        bool(rows) and all(isinstance(row[p], int | float | None) for row in rows)
+        for p in range(len(names))
+    ]
+
+    def line(row: Sequence[str]) -> str:
+        return "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, is_number, strict=True)
+        ).rstrip()
+
+    out.write(line(names) + "\n")
+    out.write("  ".join("─" * width for width in widths) + "\n")
+    for row in cells:
+        out.write(line(row) + "\n")
+    if limit and len(rows) == limit:
+        print(f"first {limit} rows; --limit 0 shows all", file=sys.stderr)
+
+
+def _write_parquet(settings: Settings, query: str, limit: int) -> None:
+    """Write Parquet bytes to stdout.
+
+    The engine may write one file only, named before it is closed to the outside.
+    """
+    if sys.stdout.isatty():
+        raise UsageError(
+            "parquet is not for a terminal", next_step="send it to a file: … > out.parquet"
+        )
+    import tempfile
+
+    from rapport.warehouse import published_path
+    from rapport.warehouse.connections import temp_folder
+
+    if not published_path(settings).exists():
+        with open_published(settings):
+            return
+    statement = query.strip().rstrip(";")
+    if limit:
+        statement = f"select * from ({statement}) limit {limit}"
+    with tempfile.TemporaryDirectory(dir=temp_folder(settings)) as folder:
+        path = Path(folder) / "answer.parquet"
+        con = duckdb.connect(published_path(settings), read_only=True)
+        try:
+            con.execute(f"set allowed_paths = ['{path}']")
+            con.execute("set enable_external_access = false")
+            con.execute("set lock_configuration = true")
+            con.execute(f"copy ({statement}) to '{path}' (format parquet)")
+        except duckdb.Error as error:
+            raise UsageError(str(error), reason="query_invalid") from None
+        finally:
+            con.close()
+        sys.stdout.buffer.write(path.read_bytes())

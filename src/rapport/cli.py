@@ -1,0 +1,309 @@
+"""The command line: one verb for each step of the pipeline, and ways to look.
+
+Data goes to stdout, words and progress to stderr; no command prints a patient's value.
+Exit codes are those of the interface (``rapport.errors.ExitCode``).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rapport import observe
+from rapport.errors import ExitCode, RapportError
+
+if TYPE_CHECKING:
+    from rapport.settings import Settings
+
+app = typer.Typer(
+    name="rapport",
+    help="The working alliance, its ruptures and repairs, visible every morning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+demo = typer.Typer(help="A synthetic clinic with planted truth.", no_args_is_help=True)
+identity = typer.Typer(
+    help="From keys back to chart numbers, logged.", no_args_is_help=True
+)
+app.add_typer(demo, name="demo")
+app.add_typer(identity, name="identity")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], help="Facts after this date do not count."),
+]
+KnownOn = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], help="Only deliveries received by then count."),
+]
+FullRefresh = Annotated[
+    bool, typer.Option("--full-refresh", help="Build everything anew (every build does).")
+]
+
+
+def _settings() -> Settings:
+    from rapport.settings import load_settings
+
+    settings = load_settings()
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return settings
+
+
+def _date(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
+
+
+@app.command()
+def night(
+    as_of: AsOf = None, known_on: KnownOn = None, full_refresh: FullRefresh = False
+) -> None:
+    """Run the whole chain: ingest, build, validate, publish, dashboard, digest."""
+    from rapport.night import run_night
+    from rapport.report import new_quarantine, print_summary, quarantine_lines
+
+    settings = _settings()
+    before = new_quarantine(settings)
+    observe.say(f"rapport night · {settings.home}")
+    run_id = run_night(settings, _date(as_of), _date(known_on))
+    print_summary(settings, run_id)
+    after = new_quarantine(settings)
+    _exit_for_quarantine(quarantine_lines(settings, after - before))
+
+
+@app.command()
+def ingest() -> None:
+    """Take every complete delivery of the inbox through the door."""
+    from rapport import night as chain
+    from rapport.report import new_quarantine, quarantine_lines
+
+    settings = _settings()
+    before = new_quarantine(settings)
+    with observe.step("ingest", "take deliveries in"):
+        counts = chain.ingest(settings)
+    observe.say(
+        f"{counts['n_deliveries']} deliveries, {counts['n_rows_in']:,} rows in: "
+        f"{counts['n_rows_loaded']:,} loaded, {counts['n_rows_quarantined']:,} in "
+        f"quarantine, {counts['n_rows_filtered']:,} filtered"
+    )
+    after = new_quarantine(settings)
+    _exit_for_quarantine(quarantine_lines(settings, after - before))
+
+
+def _exit_for_quarantine(lines: list[str]) -> None:
+    if lines:
+        for line in lines:
+            observe.say(line)
+        raise typer.Exit(ExitCode.NEEDS_PERSON)
+
+
+@app.command()
+def build(
+    as_of: AsOf = None, known_on: KnownOn = None, full_refresh: FullRefresh = False
+) -> None:
+    """Build a candidate from bronze."""
+    from rapport import night as chain
+
+    settings = _settings()
+    run_id = chain.start_run(settings, _date(as_of), _date(known_on))
+    with observe.step("build", "build the models"):
+        counts = chain.build(settings, run_id)
+    observe.say(f"{counts['n_models']} models built; next: rapport validate")
+
+
+@app.command()
+def validate() -> None:
+    """Let the gate judge the candidate."""
+    from rapport import night as chain
+
+    settings = _settings()
+    with observe.step("validate", "check the candidate"):
+        counts = chain.validate(settings, _last_run(settings))
+    n_passed = int(counts["n_checks"]) - int(counts["n_failed"])
+    observe.say(
+        f"{n_passed} of {counts['n_checks']} checks passed; next: rapport publish"
+    )
+
+
+@app.command()
+def publish() -> None:
+    """Replace the snapshot with the candidate that the gate passed."""
+    from rapport import night as chain
+    from rapport.warehouse import published_path
+
+    settings = _settings()
+    with observe.step("publish", "publish the snapshot"):
+        chain.publish(settings, _last_run(settings))
+    observe.say(f"published: {published_path(settings)}")
+
+
+@app.command()
+def dashboard() -> None:
+    """Write the pages from the published snapshot."""
+    from rapport import night as chain
+
+    settings = _settings()
+    with observe.step("dashboard", "write the dashboard"):
+        chain.dashboard(settings)
+    observe.say(f"written: {settings.home / 'dashboard' / 'index.html'}")
+
+
+@app.command()
+def digest() -> None:
+    """Write the morning digest from the published snapshot."""
+    from rapport import night as chain
+
+    settings = _settings()
+    with observe.step("digest", "write the morning digest"):
+        chain.digest(settings)
+    observe.say(f"written below {settings.home / 'digest'}")
+
+
+def _last_run(settings: Settings) -> str:
+    from rapport.errors import UsageError
+    from rapport.state import ControlState
+
+    runs = ControlState(settings.home).runs()
+    if not runs:
+        raise UsageError("there is no run yet", next_step="run rapport build")
+    return runs[-1].run_id
+
+
+@app.command()
+def status(json_: Json = False) -> None:
+    """Show the last run, deliveries, row totals, the gate, and what waits."""
+    from rapport.report import print_json, print_status, status_of
+
+    found = status_of(_settings())
+    if json_:
+        print_json(found)
+    else:
+        print_status(found)
+    if found["needs_person"]:
+        raise typer.Exit(ExitCode.NEEDS_PERSON)
+
+
+@app.command()
+def doctor(json_: Json = False) -> None:
+    """Check the machine, settings, permissions, keys and engine versions."""
+    from rapport.report import doctor_findings, print_doctor, print_json
+
+    findings = doctor_findings(_settings())
+    if json_:
+        print_json(findings)
+    else:
+        print_doctor(findings)
+    if any(not finding["ok"] for finding in findings["checks"]):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One query; none opens a prompt.")] = "",
+    format_: Annotated[
+        str, typer.Option("--format", help="table, csv, json, markdown or parquet.")
+    ] = "table",
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="Rows at most; 0 is all.")
+    ] = None,
+) -> None:
+    """Ask the published snapshot, read-only."""
+    from rapport.ask import ask, prompt
+
+    settings = _settings()
+    if query:
+        ask(settings, query, format_, limit)
+    else:
+        prompt(settings, format_, limit)
+
+
+@demo.command("generate")
+def demo_generate(
+    clients: Annotated[int, typer.Option(min=1, help="How many clients.")],
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")],
+    out: Annotated[Path, typer.Option(help="Folder to write into.")],
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Last day; default yesterday."),
+    ] = None,
+) -> None:
+    """Write a synthetic clinic's exports, and its planted truth apart from them."""
+    from datetime import timedelta
+
+    from rapport.synthetic import generate
+
+    last = _date(until) or date.today() - timedelta(days=1)
+    with observe.step("generate", f"make a clinic of {clients} clients"):
+        made = generate(clients, seed, out, last)
+    observe.say(
+        f"{made.n_deliveries} deliveries, {made.n_sessions:,} sessions, "
+        f"{made.n_ruptures} planted ruptures until {last}: {out}"
+    )
+
+
+@demo.command("check")
+def demo_check(
+    truth: Annotated[Path, typer.Argument(help="The truth/ folder that was generated.")],
+    json_: Json = False,
+) -> None:
+    """Hold the published ruptures against the planted ones: recall and precision."""
+    from rapport.night import open_keys
+    from rapport.report import print_json
+    from rapport.synthetic.recovery import score_snapshot
+
+    settings = _settings()
+    found = score_snapshot(settings, truth, open_keys(settings))
+    if json_:
+        print_json(found)
+        return
+    print(
+        f"planted {found['n_planted']} · detectable {found['n_detectable']} · "
+        f"found {found['n_found']} · published {found['n_published']}"
+    )
+    print(f"recall {found['recall']:.3f} · precision {found['precision']:.3f}")
+
+
+@identity.command("export")
+def identity_export(
+    reason: Annotated[str, typer.Option(help="Why; written to the audit log.")],
+    out: Annotated[Path | None, typer.Option(help="File; default stdout.")] = None,
+) -> None:
+    """Write CSV client_key,source,client_id; every use is logged."""
+    import csv
+
+    from rapport.privacy import Vault, append_audit
+
+    settings = _settings()
+    append_audit(settings.home, "identity_export", "all clients", reason)
+    people = Vault(settings.home).people()
+    header = ("client_key", "source", "client_id")
+    if out is None:
+        csv.writer(sys.stdout, lineterminator="\n").writerows([header, *people])
+        return
+    handle = os.open(out, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *people])
+    observe.say(f"written: {out} (logged in the vault's audit log)")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit with the code of the interface."""
+    import resource
+
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.excepthook = observe.quiet_excepthook
+    try:
+        typer.main.get_command(app).main(args=arguments)
+    except RapportError as error:
+        observe.say(f"rapport: {error.message}")
+        if error.next_step:
+            observe.say(f"  Next: {error.next_step}")
+        observe.event("stopped", reason=error.reason, exit_code=int(error.exit_code))
+        sys.exit(int(error.exit_code))

@@ -1,0 +1,333 @@
+"""What the commands tell a person: the summary of a night, the status, the doctor."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import sys
+from datetime import UTC, date, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rapport import observe
+from rapport.errors import RapportError
+from rapport.ingest.inbox import discover
+from rapport.privacy import KeyRing, verify_audit
+from rapport.settings import Settings, setting_sources
+from rapport.state import ControlState
+from rapport.warehouse import open_published, published_path
+
+WHAT_IT_MEANS = {
+    "boolean_unreadable": "not true or false",
+    "code_unreadable": "not in the shape of a code",
+    "date_unreadable": "not an ISO 8601 date",
+    "delivery_changed": "a known delivery came with other bytes",
+    "encoding_unreadable": "not UTF-8 text",
+    "file_empty": "the file is empty",
+    "file_unknown": "no mapping knows this file name",
+    "header_unrecognised": "fewer than half of the headers are known",
+    "manifest_unreadable": "manifest.json is not readable",
+    "merge_cycle": "the merges lead back to where they began",
+    "merge_to_itself": "a client is merged into itself",
+    "not_a_file": "not a plain file",
+    "number_unreadable": "not a number",
+    "required_column_missing": "a required column is missing",
+    "required_value_missing": "required, and empty",
+    "row_too_long": "more cells than the header",
+    "row_too_short": "fewer cells than the header",
+    "row_unparsable": "a quote is never closed",
+    "source_unmapped": "no mapping for this source: write mappings/<source>.toml",
+    "timestamp_unreadable": "not an ISO 8601 date and time",
+    "unterminated_last_row": "the last row has no line end: the file was cut off",
+    "value_too_long": "longer than its column allows",
+}
+_MOST_LINES = 20
+
+
+def new_quarantine(settings: Settings) -> set[tuple[Any, ...]]:
+    """Return everything in quarantine, to be told apart from what comes after."""
+    return {tuple(row) for row in ControlState(settings.home).refusals()}
+
+
+def quarantine_lines(settings: Settings, refusals: set[tuple[Any, ...]]) -> list[str]:
+    """Say what was refused, where and why, without a value; grouped and capped."""
+    if not refusals:
+        return []
+    state = ControlState(settings.home)
+    rows_in: dict[tuple[str, str], int] = {}
+    for batch, _, file, _, n_in, *_ in state.ledger():
+        rows_in[batch, file] = rows_in.get((batch, file), 0) + n_in
+    lines: list[str] = []
+    groups: dict[tuple[str, str, str], list[tuple[Any, ...]]] = {}
+    for row in sorted(refusals, key=lambda r: tuple(str(part) for part in r)):
+        batch, source, file = row[:3]
+        groups.setdefault((source, batch, file), []).append(row)
+    for (source, batch, file), found in groups.items():
+        n = max(1, sum(row[6] for row in found))
+        total = rows_in.get((batch, file), 0)
+        what = f"{n:,} of {total:,} rows" if found[0][6] else "a file"
+        lines.append(f"Quarantined {what}: source {source}, delivery {batch}, {file}")
+        for _, _, _, _, column, reason, n_rows, first in found[:_MOST_LINES]:
+            where = f"first in row {first}" if first else "the whole file"
+            where += f", column {column}" if column else ""
+            times = f" ({n_rows:,} rows)" if n_rows > 1 else ""
+            lines.append(f"  {where}: {WHAT_IT_MEANS.get(reason, reason)}{times} [{reason}]")
+        if len(found) > _MOST_LINES:
+            lines.append(f"  … and {len(found) - _MOST_LINES} more reasons")
+    lines.append(
+        "Everything else is loaded. Correct these rows in the export and deliver them "
+        "under a new delivery id. Steps: docs/how-to/fix-quarantined-rows.md"
+    )
+    return lines
+
+
+def status_of(settings: Settings) -> dict[str, Any]:
+    """Return what a monitor or a person asks in the morning, as plain data."""
+    state = ControlState(settings.home)
+    runs, deliveries = state.runs(), state.deliveries()
+    last = runs[-1] if runs else None
+    ledger = state.ledger()
+    names = ("in", "loaded", "quarantined", "filtered", "footer", "blank")
+    rows = {name: sum(row[4 + i] for row in ledger) for i, name in enumerate(names)}
+    checks = state.checks(last.run_id) if last else []
+    waiting = discover(settings, settle=False)
+    refusals = [dict(row) for row in state.refusals()]
+    overdue = [
+        w
+        for w in waiting.waiting
+        if w.oldest_hours > settings.inbox.incomplete_after_hours
+    ]
+    published = published_path(settings)
+    now = datetime.now(UTC)
+    return {
+        "home": str(settings.home),
+        "last_run": last
+        and {
+            "run_id": last.run_id,
+            "as_of": last.as_of.isoformat(),
+            "outcome": last.outcome,
+            "started_at": last.started_at.isoformat(timespec="seconds"),
+        },
+        "snapshot": {
+            "path": str(published),
+            "exists": published.exists(),
+            "age_hours": round((now.timestamp() - published.stat().st_mtime) / 3600, 2)
+            if published.exists()
+            else None,
+        },
+        "deliveries": {
+            "known": len(deliveries),
+            "refused": sum(d.outcome == "refused" for d in deliveries),
+            "partly_loaded": sum(d.outcome == "partly_loaded" for d in deliveries),
+            "incomplete": [
+                {
+                    "source": w.source,
+                    "n_deliveries": w.n_deliveries,
+                    "oldest_hours": round(w.oldest_hours, 1),
+                    "reason": "delivery_incomplete",
+                }
+                for w in waiting.waiting
+            ],
+            "sources_with_unusable_names": waiting.n_unnamed_sources,
+        },
+        "rows": rows,
+        "gate": {
+            "checks": len(checks),
+            "passed": sum(bool(row[6]) for row in checks),
+            "failed": [
+                {"check_name": row[3], "severity": row[4], "status": row[5]}
+                for row in checks
+                if not row[6]
+            ],
+        },
+        "quarantine": refusals,
+        "notices": [dict(row) for row in state.notices()],
+        "open_signals": _open_signals(settings),
+        "needs_person": bool(
+            refusals or overdue or (last is not None and last.outcome == "refused")
+        ),
+    }
+
+
+def _open_signals(settings: Settings) -> int | None:
+    """Count open ruptures by the primary method; None before the first night."""
+    if not published_path(settings).exists():
+        return None
+    with open_published(settings) as con:
+        row = con.execute(
+            "select count(*) from alliance.fct_rupture where method = 'default_rc3'"
+            " and status in ('pending', 'unresolved')"
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on stdout."""
+    print(json.dumps(document, indent=2, default=_plain))
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def print_status(found: dict[str, Any]) -> None:
+    """Print the status for a person, on stdout."""
+    last = found["last_run"]
+    print(f"rapport · {found['home']}")
+    if last:
+        print(f"  last run    {last['run_id']}: {last['outcome']}, as of {last['as_of']}")
+    else:
+        print("  last run    none yet: put an export into inbox/, then rapport night")
+    snapshot = found["snapshot"]
+    if snapshot["exists"]:
+        print(f"  snapshot    {snapshot['age_hours']:.1f} hours old: {snapshot['path']}")
+    known = found["deliveries"]
+    print(
+        f"  deliveries  {known['known']} known, {known['partly_loaded']} partly loaded, "
+        f"{known['refused']} refused"
+    )
+    for waiting in known["incomplete"]:
+        print(
+            f"  waiting     {waiting['n_deliveries']} of source {waiting['source']} without"
+            f" _SUCCESS, the oldest for {waiting['oldest_hours']} hours"
+            " [delivery_incomplete]"
+        )
+    if known["sources_with_unusable_names"]:
+        print(
+            f"  waiting     {known['sources_with_unusable_names']} folders of inbox/ are not"
+            " read: name a source with a-z, 0-9, - and _"
+        )
+    rows = found["rows"]
+    print("  rows        " + ", ".join(f"{n:,} {name}" for name, n in rows.items()))
+    gate = found["gate"]
+    if gate["checks"]:
+        print(f"  gate        {gate['passed']} of {gate['checks']} checks passed")
+        for check in gate["failed"]:
+            print(f"              {check['severity']}: {check['check_name']}")
+    if found["open_signals"] is not None:
+        print(f"  signals     {found['open_signals']} open ruptures")
+    for row in found["quarantine"][:_MOST_LINES]:
+        where = f"{row['source']} {row['batch_id']} {row['file']}"
+        print(f"  quarantine  {where}: {row['n_rows']} rows [{row['reason']}]")
+    seen: dict[str, int] = {}
+    for row in found["notices"]:
+        seen[row["reason"]] = seen.get(row["reason"], 0) + max(1, row["n_rows"])
+    for reason, n in sorted(seen.items()):
+        print(f"  noticed     {n:,} × {reason}")
+    if found["needs_person"]:
+        print("  next        docs/how-to/fix-quarantined-rows.md")
+
+
+def print_summary(settings: Settings, run_id: str) -> None:
+    """End a night: where the rows went, what was found, where it is, what next."""
+    state = ControlState(settings.home)
+    ledger = state.ledger()
+    names = ("in", "loaded", "quarantined", "filtered", "footer", "blank")
+    rows = [sum(row[4 + i] for row in ledger) for i in range(len(names))]
+    checks = state.checks(run_id)
+    with open_published(settings) as con:
+        patterns = con.execute(
+            "select pattern, count(*) from alliance.rupture_cohort"
+            " where method = 'default_rc3' group by 1 order by 1"
+        ).fetchall()
+        n_ruptures = con.execute(
+            "select count(*) from alliance.fct_rupture where method = 'default_rc3'"
+        ).fetchone()
+    warned = [row[3] for row in checks if not row[6] and row[4] != "info"]
+    observe.say("")
+    observe.say(
+        f"  rows        {rows[0]:,} in: "
+        + ", ".join(f"{n:,} {name}" for name, n in zip(names[1:], rows[1:], strict=True))
+    )
+    observe.say(
+        f"  ruptures    {n_ruptures[0] if n_ruptures else 0} found; episodes: "
+        + ", ".join(f"{n} {pattern}" for pattern, n in patterns)
+    )
+    observe.say(
+        f"  checks      {sum(bool(row[6]) for row in checks)} of {len(checks)} passed"
+        + (f"; warnings: {', '.join(warned)}" if warned else "")
+    )
+    observe.say(f"  snapshot    {published_path(settings)}")
+    observe.say(f"  dashboard   {settings.home / 'dashboard' / 'index.html'}")
+    run = state.run(run_id)
+    observe.say(f"  digest      {settings.home / 'digest' / f'{run.as_of}.html'}")
+    observe.say(
+        '  next        rapport sql "select pattern, count(*) from '
+        'alliance.rupture_cohort group by 1"'
+    )
+
+
+def doctor_findings(settings: Settings) -> dict[str, Any]:
+    """Check the machine and the folders; each finding says how to mend it."""
+    checks: list[dict[str, Any]] = []
+
+    def add(what: str, ok: bool, said: str, mend: str = "") -> None:
+        checks.append({"what": what, "ok": ok, "said": said, "mend": mend})
+
+    version = platform.python_version()
+    add("python", sys.version_info[:2] == (3, 11), version, "install Python 3.11")
+    for package in ("duckdb", "dbt-duckdb", "great-expectations", "apache-airflow"):
+        try:
+            add(package, True, metadata.version(package))
+        except metadata.PackageNotFoundError:
+            add(package, False, "not installed", "run make setup")
+    free = shutil.disk_usage(settings.home).free / 1e9
+    add("disk", free > 1, f"{free:.1f} GB free", "free at least 1 GB")
+    open_files = _too_open(settings)
+    add(
+        "permissions",
+        not open_files,
+        "closed to others" if not open_files else f"{len(open_files)} too open",
+        "chmod go-rwx " + " ".join(open_files[:5]),
+    )
+    try:
+        if (settings.home / "vault" / "keys").exists():
+            KeyRing.of(settings)
+        add("row key", True, "readable, and the one of this vault")
+    except RapportError as error:
+        add("row key", False, error.message, error.next_step)
+    broken = verify_audit(settings.home)
+    add(
+        "audit log",
+        not broken,
+        "the chain holds" if not broken else broken[0],
+        "keep the file as it is and find out who changed it",
+    )
+    return {
+        "home": str(settings.home),
+        "settings": [
+            {"name": s.name, "origin": s.origin} for s in setting_sources()
+        ],
+        "checks": checks,
+    }
+
+
+def _too_open(settings: Settings) -> list[str]:
+    """List what others than the owner may open, below the folders not set as shared."""
+    shared = {settings.home / name for name in settings.security.shared_read}
+    shared |= {settings.home / "sample", settings.home / "inbox"}
+    found = []
+    for name in ("bronze", "state", "quarantine", "vault", "warehouse", "published",
+                 "dashboard", "digest", "airflow", "logs"):
+        folder = settings.home / name
+        if folder in shared or not folder.exists():
+            continue
+        for path in (folder, *folder.rglob("*")):
+            if not path.is_symlink() and path.stat().st_mode & 0o077:
+                found.append(str(Path(path).relative_to(settings.home)))
+    return found
+
+
+def print_doctor(findings: dict[str, Any]) -> None:
+    """Print the doctor's findings for a person, on stdout."""
+    print(f"rapport doctor · {findings['home']}")
+    for check in findings["checks"]:
+        print(f"  {'✓' if check['ok'] else '✗'} {check['what']:<20} {check['said']}")
+        if not check["ok"]:
+            print(f"      mend: {check['mend']}")
+    for setting in findings["settings"]:
+        print(f"  · {setting['name']} is set in {setting['origin']}")
+    if not findings["settings"]:
+        print("  · every setting is at its default")
