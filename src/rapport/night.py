@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import cast
+from typing import TypeAlias, cast
 from zoneinfo import ZoneInfo
 
 from rapport import observe
@@ -30,7 +30,7 @@ from rapport.warehouse import (
 )
 from rapport.warehouse.publish import first_seen_in
 
-type Safe = Mapping[str, int | float | bool | str]
+Safe: TypeAlias = Mapping[str, int | float | bool | str]
 
 
 def open_keys(settings: Settings) -> KeyRing:

@@ -18,8 +18,9 @@ from datetime import UTC, date, datetime
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
-type Loggable = int | float | bool | Enum | date | str | None
+Loggable: TypeAlias = int | float | bool | Enum | date | str | None
 
 FIELDS = frozenset(
     """

@@ -234,15 +234,14 @@ class _Loading:
 
     def _prepare(self) -> None:
         con = self.con
-        con.create_function(
-            "value_of", self.translator.value_of, ["VARCHAR", "VARCHAR"], "VARCHAR"
-        )
-        con.create_function(
-            "token_of",
-            self.translator.token_of,
-            ["VARCHAR", "VARCHAR"],
-            "VARCHAR",
-        )
+        for name in ("value_of", "token_of"):
+            con.create_function(
+                name,
+                getattr(self.translator, name),
+                ["VARCHAR", "VARCHAR"],
+                "VARCHAR",
+                null_handling="special",
+            )
         con.execute(
             "create temp table spelling"
             " (kind varchar, text varchar, value varchar, token varchar)"
@@ -267,7 +266,6 @@ class _Loading:
                 self._refuse_file(name, "", member, FileRefused("file_unknown"))
             return
         for part in parts:
-            name = f"{part.table.replace('_', '-')}-{number}".replace("-", "_", 1)
             name = f"{part.table}-{number}"
             self.account.files[name] = member.name
             try:

@@ -1,0 +1,6 @@
+"""The pages and the morning digest, made from the published snapshot alone."""
+
+from rapport.dashboard.digest import write_digest
+from rapport.dashboard.pages import write_dashboard
+
+__all__ = ["write_dashboard", "write_digest"]

@@ -1,0 +1,115 @@
+"""What the pages ask the published snapshot. No therapist, no key."""
+
+LAST_RUN = """
+select run_id, as_of, started_at from ops.run
+where outcome = 'published' order by started_at desc limit 1
+"""
+
+WHAT_IT_HOLDS = """
+select
+    (select count(*) from core.dim_client),
+    (select count(*) from core.fct_episode),
+    (select count(*) from core.fct_episode where episode_status = 'open'),
+    (select count(*) from core.fct_session where session_number is not null),
+    (select max(session_date) from core.fct_session where session_number is not null),
+    (select max(received_at)::date from ops.delivery)
+"""
+
+PATTERNS = """
+select pattern, count(*) from alliance.rupture_cohort
+where method = 'default_rc3' group by 1
+"""
+
+REPAIRS = """
+select
+    count(*) filter (where status <> 'pending'),
+    count(*) filter (where status in ('resolved', 'late_repair')),
+    count(*) filter (where status = 'pending')
+from alliance.fct_rupture as rupture
+inner join alliance.rupture_cohort as cohort
+    on rupture.episode_key = cohort.episode_key
+    and rupture.method = cohort.method
+    and rupture.instrument = cohort.instrument
+where rupture.method = 'default_rc3'
+"""
+
+# Months with fewer people than the minimum are hidden before they reach a page.
+ALLIANCE_BY_MONTH = """
+with counted as (
+    select
+        date_trunc('month', alliance.session_date)::date as month,
+        count(distinct client_key) as n_clients,
+        avg(client_goal) as goal,
+        avg(client_task) as task,
+        avg(client_bond) as bond,
+        count(client_total) as n
+    from alliance.fct_alliance_session as alliance
+    inner join core.fct_session using (session_key)
+    where instrument = 'WAI-SR' and client_total is not null
+    group by 1
+)
+select
+    strftime(month, '%Y-%m'),
+    case when n_clients >= $1 then n end,
+    case when n_clients >= $1 then goal end,
+    case when n_clients >= $1 then task end,
+    case when n_clients >= $1 then bond end
+from counted order by 1
+"""
+
+BOND_BY_SESSION = """
+select
+    session_number,
+    max(case when trauma_focused = 'true' then mean_score end),
+    max(case when trauma_focused = 'false' then mean_score end),
+    max(case when trauma_focused = 'true' then n_episodes end),
+    max(case when trauma_focused = 'false' then n_episodes end)
+from alliance.trajectory_by_session
+where instrument = 'WAI-SR' and component = 'bond'
+group by 1 order by 1
+"""
+
+LEDGER = """
+select
+    coalesce(sum(rows_in), 0),
+    coalesce(sum(rows_loaded), 0),
+    coalesce(sum(rows_quarantined), 0),
+    coalesce(sum(rows_filtered), 0),
+    coalesce(sum(rows_footer), 0),
+    coalesce(sum(rows_blank), 0),
+    count(distinct delivery_id)
+from ops.row_ledger
+"""
+
+CHECKS = """
+select check_name, table_name, severity, passed, observed, expected
+from ops.check_result where run_id = $1 order by severity, check_name
+"""
+
+FINDINGS = """
+select finding, table_name, n_rows from ops.data_finding
+where n_rows > 0 order by finding, table_name
+"""
+
+OPEN_RUPTURES = """
+select
+    rupture.rupture_key,
+    rupture.client_key,
+    rupture.episode_key,
+    rupture.onset_date,
+    rupture.status,
+    rupture.onset_session_number,
+    round(rupture.drop_ratio, 3),
+    rupture.lead_component,
+    coalesce(episode.clinic_key, 'unknown') as clinic_key,
+    coalesce(clinic.clinic_name, 'unknown') as clinic_name
+from alliance.fct_rupture as rupture
+inner join alliance.rupture_cohort as cohort
+    on rupture.episode_key = cohort.episode_key
+    and rupture.method = cohort.method
+    and rupture.instrument = cohort.instrument
+inner join core.fct_episode as episode on rupture.episode_key = episode.episode_key
+left join core.dim_clinic as clinic on episode.clinic_key = clinic.clinic_key
+where rupture.method = 'default_rc3'
+order by rupture.rupture_key
+"""
