@@ -85,7 +85,7 @@ def prompt(settings: Settings, format_: str, limit: int | None) -> None:
                 print(error.message, file=sys.stderr)
 
 
-def _statement(query: str) -> tuple[str, list[str]]:
+def _statement(query: str) -> tuple[str, list[object]]:
     """Return the SQL behind a query or one of the dot words."""
     word, _, rest = query.strip().rstrip(";").partition(" ")
     if word == ".tables":
@@ -102,7 +102,7 @@ def _statement(query: str) -> tuple[str, list[str]]:
             [rest.strip()],
         )
     if word == ".examples":
-        return "select unnest(?::varchar[]) as query", [list(EXAMPLES)]  # type: ignore[list-item]
+        return "select unnest(?::varchar[]) as query", [list(EXAMPLES)]
     return query, []
 
 
@@ -174,7 +174,9 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _write_markdown(names: list[str], rows: Iterator[Sequence[Any]], out: TextIO) -> None:
+def _write_markdown(
+    names: list[str], rows: Iterator[Sequence[Any]], out: TextIO
+) -> None:
     out.write("| " + " | ".join(names) + " |\n")
     out.write("|" + " --- |" * len(names) + "\n")
     for row in rows:
@@ -216,7 +218,8 @@ def _write_parquet(settings: Settings, query: str, limit: int) -> None:
     """
     if sys.stdout.isatty():
         raise UsageError(
-            "parquet is not for a terminal", next_step="send it to a file: … > out.parquet"
+            "parquet is not for a terminal",
+            next_step="send it to a file: … > out.parquet",
         )
     import tempfile
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,7 +46,8 @@ KnownOn = Annotated[
     typer.Option(formats=["%Y-%m-%d"], help="Only deliveries received by then count."),
 ]
 FullRefresh = Annotated[
-    bool, typer.Option("--full-refresh", help="Build everything anew (every build does).")
+    bool,
+    typer.Option("--full-refresh", help="Build everything anew (every build does)."),
 ]
 
 
@@ -249,7 +252,9 @@ def demo_generate(
 
 @demo.command("check")
 def demo_check(
-    truth: Annotated[Path, typer.Argument(help="The truth/ folder that was generated.")],
+    truth: Annotated[
+        Path, typer.Argument(help="The truth/ folder that was generated.")
+    ],
     json_: Json = False,
 ) -> None:
     """Hold the published ruptures against the planted ones: recall and precision."""
@@ -292,18 +297,25 @@ def identity_export(
     observe.say(f"written: {out} (logged in the vault's audit log)")
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run a command and exit with the code of the interface."""
+@contextmanager
+def main_guard() -> Iterator[None]:
+    """Set the process up, and turn an error of ours into its words and exit code."""
     import resource
 
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.excepthook = observe.quiet_excepthook
     try:
-        typer.main.get_command(app).main(args=arguments)
+        yield
     except RapportError as error:
         observe.say(f"rapport: {error.message}")
         if error.next_step:
             observe.say(f"  Next: {error.next_step}")
         observe.event("stopped", reason=error.reason, exit_code=int(error.exit_code))
         sys.exit(int(error.exit_code))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit with the code of the interface."""
+    with main_guard():
+        typer.main.get_command(app).main(args=arguments)

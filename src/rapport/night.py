@@ -7,7 +7,7 @@ only: nothing that a task may not keep (privacy.md B1).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import TypeAlias, cast
 from zoneinfo import ZoneInfo
@@ -89,7 +89,7 @@ def load_delivery(settings: Settings, batch_id: str) -> Safe:
 
 def _load(door: Door, found: Found, state: ControlState) -> Safe:
     outcome = door.load(found, state)
-    counts = {
+    counts: dict[str, int | str] = {
         "batch_id": outcome.batch_id,
         "source": outcome.source,
         "outcome": outcome.outcome,
@@ -220,9 +220,7 @@ def validate(settings: Settings, run_id: str) -> Safe:
     return {"n_checks": len(result.checks), "n_failed": len(failed)}
 
 
-def _same_candidate(
-    settings: Settings, run: Run, outcomes: tuple[str, ...]
-) -> None:
+def _same_candidate(settings: Settings, run: Run, outcomes: tuple[str, ...]) -> None:
     if run.outcome not in outcomes or run.candidate_mark != candidate_mark(settings):
         raise RapportError(
             "the candidate is not the one of this run",
@@ -241,7 +239,7 @@ def publish(settings: Settings, run_id: str) -> Safe:
     return {"run_id": run_id, "n_bytes": path.stat().st_size}
 
 
-def dashboard(settings: Settings, run_id: str | None = None) -> Safe:
+def dashboard(settings: Settings, run_id: str = "") -> Safe:
     """Write the pages from the published snapshot."""
     from rapport.dashboard import write_dashboard
 
@@ -249,7 +247,7 @@ def dashboard(settings: Settings, run_id: str | None = None) -> Safe:
     return {"n_pages": len(list(path.parent.glob("*.html")))}
 
 
-def digest(settings: Settings, run_id: str | None = None) -> Safe:
+def digest(settings: Settings, run_id: str = "") -> Safe:
     """Write the morning digest from the published snapshot and the one before."""
     from rapport.dashboard import write_digest
 
@@ -286,7 +284,7 @@ def steps(settings: Settings, run_id: str) -> list[tuple[str, str]]:
     ]
 
 
-STEP_FUNCTIONS = {
+STEP_FUNCTIONS: dict[str, Callable[[Settings, str], Safe]] = {
     "build": build,
     "validate": validate,
     "publish": publish,

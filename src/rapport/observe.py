@@ -23,12 +23,38 @@ from typing import TypeAlias
 Loggable: TypeAlias = int | float | bool | Enum | date | str | None
 
 FIELDS = frozenset(
-    """
-    as_of batch_id check_name cpu_seconds error_type exit_code file known_on layer line
-    module n_batches n_checks n_failed n_files n_rows_blank n_rows_filtered
-    n_rows_footer n_rows_in n_rows_loaded n_rows_quarantined outcome reason run_id
-    severity source status step table_name wall_seconds
-    """.split()
+    [
+        "as_of",
+        "batch_id",
+        "check_name",
+        "cpu_seconds",
+        "error_type",
+        "exit_code",
+        "file",
+        "known_on",
+        "layer",
+        "line",
+        "module",
+        "n_batches",
+        "n_checks",
+        "n_failed",
+        "n_files",
+        "n_rows_blank",
+        "n_rows_filtered",
+        "n_rows_footer",
+        "n_rows_in",
+        "n_rows_loaded",
+        "n_rows_quarantined",
+        "outcome",
+        "reason",
+        "run_id",
+        "severity",
+        "source",
+        "status",
+        "step",
+        "table_name",
+        "wall_seconds",
+    ]
 )
 # An opaque id, a code of ours, a file's opaque name, a date: nothing that a person wrote.
 _OPAQUE = re.compile(
@@ -53,7 +79,9 @@ def log_to(folder: Path, run_id: str | None = None) -> None:
 def event(code: str, **fields: Loggable) -> None:
     """Write one structured log line; fields that could carry a value are dropped."""
     global dropped_fields
-    line: dict[str, object] = {"at": datetime.now(UTC).isoformat(timespec="milliseconds")}
+    line: dict[str, object] = {
+        "at": datetime.now(UTC).isoformat(timespec="milliseconds")
+    }
     line["event"] = code if _OPAQUE.match(code) else "unnamed"
     if _run_id is not None:
         line["run_id"] = _run_id
@@ -125,15 +153,105 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 _NUMBER = re.compile(r"\d{4,}")
 _WORD = re.compile(r"[^\W\d_][\w-]*", re.UNICODE)
 _KNOWN_WORDS = frozenset(
-    """
-    a an and are at be binder by cannot cast catalog column columns compilation complete
-    completed conflict constraint contract conversion convert could data database dbt
-    does duplicate error exist exists expected failed failure file for found from function
-    got have in input integer internal invalid io is key line lock macro match memory model
-    models name no node not null of on or out parse parser query relation required row rows
-    runtime schema seed source sql syntax table test tests the to type types unique value
-    values view violated was with double varchar bigint date timestamp boolean
-    """.split()
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "at",
+        "be",
+        "binder",
+        "by",
+        "cannot",
+        "cast",
+        "catalog",
+        "column",
+        "columns",
+        "compilation",
+        "complete",
+        "completed",
+        "conflict",
+        "constraint",
+        "contract",
+        "conversion",
+        "convert",
+        "could",
+        "data",
+        "database",
+        "dbt",
+        "does",
+        "duplicate",
+        "error",
+        "exist",
+        "exists",
+        "expected",
+        "failed",
+        "failure",
+        "file",
+        "for",
+        "found",
+        "from",
+        "function",
+        "got",
+        "have",
+        "in",
+        "input",
+        "integer",
+        "internal",
+        "invalid",
+        "io",
+        "is",
+        "key",
+        "line",
+        "lock",
+        "macro",
+        "match",
+        "memory",
+        "model",
+        "models",
+        "name",
+        "no",
+        "node",
+        "not",
+        "null",
+        "of",
+        "on",
+        "or",
+        "out",
+        "parse",
+        "parser",
+        "query",
+        "relation",
+        "required",
+        "row",
+        "rows",
+        "runtime",
+        "schema",
+        "seed",
+        "source",
+        "sql",
+        "syntax",
+        "table",
+        "test",
+        "tests",
+        "the",
+        "to",
+        "type",
+        "types",
+        "unique",
+        "value",
+        "values",
+        "view",
+        "violated",
+        "was",
+        "with",
+        "double",
+        "varchar",
+        "bigint",
+        "date",
+        "timestamp",
+        "boolean",
+    ]
 )
 
 
@@ -154,7 +272,9 @@ def redact(text: str) -> str:
     return _WORD.sub(word, text)
 
 
-_NAMES = re.compile(r"^(stg|int|fct|dim|core|alliance|outcomes|ops|qi|rupture)(_[a-z0-9_]+)?$")
+_NAMES = re.compile(
+    r"^(stg|int|fct|dim|core|alliance|outcomes|ops|qi|rupture)(_[a-z0-9_]+)?$"
+)
 
 
 def quiet_excepthook(
@@ -168,6 +288,8 @@ def quiet_excepthook(
             module, line = name, trace.tb_lineno
         trace = trace.tb_next
     say(f"rapport: unexpected {kind.__name__} in {module}, line {line}")
-    say("  The text is not shown, since it may hold a value. The earlier snapshot stands.")
+    say(
+        "  The text is not shown, since it may hold a value. The earlier snapshot stands."
+    )
     say("  Next: rapport doctor; if it repeats, report type, module and line.")
     event("unexpected", error_type=kind.__name__.lower(), line=line)

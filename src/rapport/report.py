@@ -73,7 +73,9 @@ def quarantine_lines(settings: Settings, refusals: set[tuple[Any, ...]]) -> list
             where = f"first in row {first}" if first else "the whole file"
             where += f", column {column}" if column else ""
             times = f" ({n_rows:,} rows)" if n_rows > 1 else ""
-            lines.append(f"  {where}: {WHAT_IT_MEANS.get(reason, reason)}{times} [{reason}]")
+            lines.append(
+                f"  {where}: {WHAT_IT_MEANS.get(reason, reason)}{times} [{reason}]"
+            )
         if len(found) > _MOST_LINES:
             lines.append(f"  … and {len(found) - _MOST_LINES} more reasons")
     lines.append(
@@ -177,12 +179,16 @@ def print_status(found: dict[str, Any]) -> None:
     last = found["last_run"]
     print(f"rapport · {found['home']}")
     if last:
-        print(f"  last run    {last['run_id']}: {last['outcome']}, as of {last['as_of']}")
+        print(
+            f"  last run    {last['run_id']}: {last['outcome']}, as of {last['as_of']}"
+        )
     else:
         print("  last run    none yet: put an export into inbox/, then rapport night")
     snapshot = found["snapshot"]
     if snapshot["exists"]:
-        print(f"  snapshot    {snapshot['age_hours']:.1f} hours old: {snapshot['path']}")
+        print(
+            f"  snapshot    {snapshot['age_hours']:.1f} hours old: {snapshot['path']}"
+        )
     known = found["deliveries"]
     print(
         f"  deliveries  {known['known']} known, {known['partly_loaded']} partly loaded, "
@@ -239,7 +245,9 @@ def print_summary(settings: Settings, run_id: str) -> None:
     observe.say("")
     observe.say(
         f"  rows        {rows[0]:,} in: "
-        + ", ".join(f"{n:,} {name}" for name, n in zip(names[1:], rows[1:], strict=True))
+        + ", ".join(
+            f"{n:,} {name}" for name, n in zip(names[1:], rows[1:], strict=True)
+        )
     )
     observe.say(
         f"  ruptures    {n_ruptures[0] if n_ruptures else 0} found; episodes: "
@@ -297,9 +305,7 @@ def doctor_findings(settings: Settings) -> dict[str, Any]:
     )
     return {
         "home": str(settings.home),
-        "settings": [
-            {"name": s.name, "origin": s.origin} for s in setting_sources()
-        ],
+        "settings": [{"name": s.name, "origin": s.origin} for s in setting_sources()],
         "checks": checks,
     }
 
@@ -309,8 +315,18 @@ def _too_open(settings: Settings) -> list[str]:
     shared = {settings.home / name for name in settings.security.shared_read}
     shared |= {settings.home / "sample", settings.home / "inbox"}
     found = []
-    for name in ("bronze", "state", "quarantine", "vault", "warehouse", "published",
-                 "dashboard", "digest", "airflow", "logs"):
+    for name in (
+        "bronze",
+        "state",
+        "quarantine",
+        "vault",
+        "warehouse",
+        "published",
+        "dashboard",
+        "digest",
+        "airflow",
+        "logs",
+    ):
         folder = settings.home / name
         if folder in shared or not folder.exists():
             continue

@@ -102,9 +102,11 @@ def _document(
                 **{name: [] for name in _LISTS},
             },
         )
-        closed_reason = {"still_open": None, "opened": None, "withdrawn": "withdrawn"}.get(
-            kind, _closed_reason(rupture["status"])
-        )
+        closed_reason = {
+            "still_open": None,
+            "opened": None,
+            "withdrawn": "withdrawn",
+        }.get(kind, _closed_reason(rupture["status"]))
         clinic[kind].append(
             {
                 "signal": "rupture",
@@ -123,7 +125,8 @@ def _document(
             }
         )
     ordered = sorted(
-        clinics.values(), key=lambda c: (c["clinic_name"] == "unknown", c["clinic_name"])
+        clinics.values(),
+        key=lambda c: (c["clinic_name"] == "unknown", c["clinic_name"]),
     )
     for clinic in ordered:
         for name in _LISTS:

@@ -76,7 +76,9 @@ def _refuse_other_encodings(path: Path) -> None:
 def _n_lines(path: Path) -> int:
     """Count the lines below the header of a file that cannot be read as a table."""
     with path.open("rb") as file:
-        n_breaks = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+        n_breaks = sum(
+            block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")
+        )
     return max(0, n_breaks - 1)
 
 

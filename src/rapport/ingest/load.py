@@ -13,11 +13,12 @@ import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import duckdb
+from duckdb.func import FunctionNullHandling
 
-from rapport.errors import DiskFull, RapportError, is_disk_full
+from rapport.errors import DiskFull, is_disk_full
 from rapport.ingest.cells import Cell, cell_of
 from rapport.ingest.delimited import (
     FileRefused,
@@ -37,6 +38,7 @@ from rapport.warehouse.connections import scratch
 
 _ZIP3 = Path(__file__).parents[1] / "privacy" / "zip3.csv"
 _KEPT_POPULATION = 20_000
+DeliveryOutcome: TypeAlias = Literal["loaded", "partly_loaded", "refused"]
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,9 @@ class Door:
                 ) from None
             raise
         now = datetime.now(UTC)
-        self.vault.name_delivery(
-            batch, found.source, found.delivery_id, account.files
-        )
+        self.vault.name_delivery(batch, found.source, found.delivery_id, account.files)
         quarantined = sum(row.rows_quarantined for row in account.ledger)
-        outcome = "loaded"
+        outcome: DeliveryOutcome = "loaded"
         if account.refusals or quarantined:
             outcome = "partly_loaded" if account.bronze else "refused"
         state.commit_delivery(
@@ -115,12 +115,10 @@ class Door:
                 stat_mark,
                 manifest.received_at or now,
                 now,
-                outcome,  # type: ignore[arg-type]
+                outcome,
                 len(account.files),
             ),
-            modes={
-                table: _mode(manifest, account, table) for table in account.tables
-            },
+            modes={table: _mode(manifest, account, table) for table in account.tables},
             bronze=account.bronze,
             ledger=account.ledger,
             refusals=account.refusals,
@@ -234,13 +232,13 @@ class _Loading:
 
     def _prepare(self) -> None:
         con = self.con
-        for name in ("value_of", "token_of"):
+        for function in (self.translator.value_of, self.translator.token_of):
             con.create_function(
-                name,
-                getattr(self.translator, name),
+                function.__name__,
+                function,
                 ["VARCHAR", "VARCHAR"],
                 "VARCHAR",
-                null_handling="special",
+                null_handling=FunctionNullHandling.SPECIAL,
             )
         con.execute(
             "create temp table spelling"
@@ -347,7 +345,9 @@ class _Loading:
         """Tell blank, filtered, bad and good rows apart; keep the good ones typed."""
         con = self.con
         texts = _texts(table, part, places)
-        blank = " and ".join(f"nullif(trim(c{n}), '') is null" for n in range(1, n_columns + 1))
+        blank = " and ".join(
+            f"nullif(trim(c{n}), '') is null" for n in range(1, n_columns + 1)
+        )
         filters = [_filter_sql(rule, places) for rule in part.filter]
         dropped = " or ".join(filters) if filters else "false"
         con.execute("drop table if exists row_kind")
@@ -466,9 +466,7 @@ class _Loading:
         ]
         if not counted:
             return
-        sums = ", ".join(
-            f"count(*) filter (where {alias})" for _, _, alias in counted
-        )
+        sums = ", ".join(f"count(*) filter (where {alias})" for _, _, alias in counted)
         row = self.con.execute(
             f"select {sums} from typed where len(bad) = 0"
         ).fetchone()
@@ -628,9 +626,7 @@ def _missing_required(
     return missing
 
 
-def _texts(
-    table: Table, part: FileMapping, places: dict[str, int]
-) -> dict[str, str]:
+def _texts(table: Table, part: FileMapping, places: dict[str, int]) -> dict[str, str]:
     """Return, for each canonical column, SQL of its trimmed text over ``raw``."""
     texts = {}
     for column in table.columns:
@@ -663,7 +659,9 @@ def _typed_select(table: Table, cells: dict[str, Cell]) -> tuple[str, str]:
     select = ["cell.row_no"]
     joins = []
     for name, cell in cells.items():
-        select += [f"({sql})::{type_} as {column}" for column, type_, sql in cell.outputs]
+        select += [
+            f"({sql})::{type_} as {column}" for column, type_, sql in cell.outputs
+        ]
         if cell.spelled:
             kind, text = cell.spelled
             joins.append(
@@ -682,7 +680,9 @@ def _typed_select(table: Table, cells: dict[str, Cell]) -> tuple[str, str]:
 
 
 def _notice_conditions(cells: dict[str, Cell]) -> list[tuple[str, str]]:
-    return [(name, reason) for name, cell in cells.items() for reason, _ in cell.notices]
+    return [
+        (name, reason) for name, cell in cells.items() for reason, _ in cell.notices
+    ]
 
 
 def _identity_columns(table: Table) -> list[str]:
@@ -741,9 +741,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def ensure_mapped(home: Path, source: str) -> None:
-    """Raise when a source has no mapping."""
-    if load_mapping(home, source) is None:
-        raise RapportError(f"no mapping for source {source}", reason="source_unmapped")

@@ -34,7 +34,9 @@ class CodeLists:
     def instruments(self) -> frozenset[str]:
         """Return every instrument code and alias of the registry."""
         codes = {row["instrument"] for row in self._read("instrument.csv")}
-        return frozenset(codes | {r["alias"] for r in self._read("instrument_alias.csv")})
+        return frozenset(
+            codes | {r["alias"] for r in self._read("instrument_alias.csv")}
+        )
 
     @cached_property
     def items(self) -> frozenset[str]:

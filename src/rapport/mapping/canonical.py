@@ -239,15 +239,69 @@ BY_NAME = {table.name: table for table in TABLES}
 # Names of columns that no mapping may bring in (45 CFR 164.514(b)(2)(i)(A)-(R), and
 # note text). A canonical file that has one of them loses it at the door, counted.
 NOT_WANTED = frozenset(
-    """
-    name first_name last_name middle_name given_name family_name full_name nickname
-    maiden_name preferred_name client_name patient_name therapist_name contact_name
-    address address_1 address_2 street street_address city county phone phone_number
-    telephone mobile fax email e_mail email_address ssn social_security_number mrn
-    medical_record_number record_number account_number plan_number policy_number
-    member_id insurance_id license_number licence_number drivers_license passport
-    vehicle_id device_id url website ip ip_address biometric photo photograph
-    note notes note_text progress_note psychotherapy_note comment comments narrative
-    free_text emergency_contact guardian_name
-    """.split()
+    [
+        "name",
+        "first_name",
+        "last_name",
+        "middle_name",
+        "given_name",
+        "family_name",
+        "full_name",
+        "nickname",
+        "maiden_name",
+        "preferred_name",
+        "client_name",
+        "patient_name",
+        "therapist_name",
+        "contact_name",
+        "address",
+        "address_1",
+        "address_2",
+        "street",
+        "street_address",
+        "city",
+        "county",
+        "phone",
+        "phone_number",
+        "telephone",
+        "mobile",
+        "fax",
+        "email",
+        "e_mail",
+        "email_address",
+        "ssn",
+        "social_security_number",
+        "mrn",
+        "medical_record_number",
+        "record_number",
+        "account_number",
+        "plan_number",
+        "policy_number",
+        "member_id",
+        "insurance_id",
+        "license_number",
+        "licence_number",
+        "drivers_license",
+        "passport",
+        "vehicle_id",
+        "device_id",
+        "url",
+        "website",
+        "ip",
+        "ip_address",
+        "biometric",
+        "photo",
+        "photograph",
+        "note",
+        "notes",
+        "note_text",
+        "progress_note",
+        "psychotherapy_note",
+        "comment",
+        "comments",
+        "narrative",
+        "free_text",
+        "emergency_contact",
+        "guardian_name",
+    ]
 )

@@ -123,7 +123,9 @@ def preset_names() -> list[str]:
     """List the shipped presets."""
     folder = resources.files("rapport.mapping") / "presets"
     return sorted(
-        Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith("toml")
+        Path(entry.name).stem
+        for entry in folder.iterdir()
+        if entry.name.endswith("toml")
     )
 
 
@@ -171,4 +173,6 @@ def _parsed(text: str, name: str) -> Mapping:
             f"  {'.'.join(str(p) for p in problem['loc'])}: {problem['msg']}"
             for problem in error.errors(include_input=False, include_url=False)
         ]
-        raise MappingError("\n".join([f"{name}: not a valid mapping:", *lines])) from None
+        raise MappingError(
+            "\n".join([f"{name}: not a valid mapping:", *lines])
+        ) from None

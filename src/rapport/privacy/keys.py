@@ -157,7 +157,8 @@ def _read(path: Path) -> bytes:
         raise KeyMissing(f"{path.name}: the key belongs to another user")
     if status.st_mode & 0o077:
         raise KeyMissing(
-            f"{path.name}: the key is open to others", next_step="chmod 600 the key file"
+            f"{path.name}: the key is open to others",
+            next_step="chmod 600 the key file",
         )
     master = path.read_bytes()
     if len(master) != 32:

@@ -417,7 +417,9 @@ class ControlState:
         for run in self.runs():
             if run.run_id == run_id:
                 return run
-        raise RapportError(f"no run {run_id} in the control state", reason="run_unknown")
+        raise RapportError(
+            f"no run {run_id} in the control state", reason="run_unknown"
+        )
 
     def record_checks(self, run_id: str, checks: Sequence[CheckResult]) -> None:
         """Write the checks of one run, in place of what an earlier try wrote."""
@@ -484,7 +486,9 @@ def _insert(
 
 
 def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+    return (
+        moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+    )
 
 
 def _moment(text: str) -> datetime:

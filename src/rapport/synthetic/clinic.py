@@ -101,9 +101,7 @@ def generate(clients: int, seed: int, out: Path, until: date) -> GeneratedClinic
     }
     n_deliveries = _deliver(rng, tables, out / "inbox" / "canonical", until)
     _write_truth(out / "truth", ruptures, stalls, episodes, goals)
-    return GeneratedClinic(
-        out, n_deliveries, clients, len(sessions), len(ruptures)
-    )
+    return GeneratedClinic(out, n_deliveries, clients, len(sessions), len(ruptures))
 
 
 def _months_before(day: date, months: int) -> date:
@@ -131,7 +129,12 @@ def _staff(clients: int) -> _Staff:
     clinics = pd.DataFrame(
         {
             "clinic_id": ["C-EAST", "C-LAKE", "C-DESERT", "C-SMALL"],
-            "name": ["Eastside Clinic", "Lakeside Clinic", "Desert Clinic", "Small Practice"],
+            "name": [
+                "Eastside Clinic",
+                "Lakeside Clinic",
+                "Desert Clinic",
+                "Small Practice",
+            ],
             "state": ["NY", "IL", "AZ", "NY"],
             "timezone": list(_ZONES[:3]) + ["America/New_York"],
         }
@@ -140,7 +143,9 @@ def _staff(clients: int) -> _Staff:
     numbers = np.arange(n)
     clinic_of = numbers % 3
     clinic_of[-1] = 3
-    disciplines = np.array(["psychologist", "social_worker", "counselor", "psychiatrist"])
+    disciplines = np.array(
+        ["psychologist", "social_worker", "counselor", "psychiatrist"]
+    )
     therapists = pd.DataFrame(
         {
             "therapist_id": _ids("T", numbers),
@@ -165,8 +170,12 @@ def _people(rng: np.random.Generator, n: int, first: date) -> pd.DataFrame:
                 n,
                 p=[0.58, 0.17, 0.1, 0.03, 0.04, 0.08],
             ),
-            "ethnicity": rng.choice(["hispanic", "not_hispanic", ""], n, p=[0.2, 0.7, 0.1]),
-            "preferred_language": rng.choice(["en", "es", "fr"], n, p=[0.86, 0.11, 0.03]),
+            "ethnicity": rng.choice(
+                ["hispanic", "not_hispanic", ""], n, p=[0.2, 0.7, 0.1]
+            ),
+            "preferred_language": rng.choice(
+                ["en", "es", "fr"], n, p=[0.86, 0.11, 0.03]
+            ),
             "postal_code": rng.choice(["10025", "60614", "85004", "10301", "03601"], n),
             "state": rng.choice(["NY", "IL", "AZ"], n),
             "registered_on": np.datetime_as_string(
@@ -203,7 +212,9 @@ def _episodes(
     therapist[small] = n_therapists - 1
     clinic = staff.clinic_of[therapist]
     trauma = rng.random(n) < 0.6
-    approach = np.where(trauma, _TRAUMA[rng.integers(0, 5, n)], _OTHER[rng.integers(0, 4, n)])
+    approach = np.where(
+        trauma, _TRAUMA[rng.integers(0, 5, n)], _OTHER[rng.integers(0, 4, n)]
+    )
     opened_on = np.datetime64(first) + opened
     last_on = opened_on + 7 * n_planned
     is_closed = last_on + 10 <= np.datetime64(until)
@@ -290,9 +301,13 @@ def _sessions(
             "timezone": np.where(np.arange(n) % 3 == 0, row["zone"].to_numpy(), ""),
             "status": status,
             "service_code": np.where(minutes >= 60, "90837", "90834"),
-            "modality": rng.choice(["individual", "group", ""], n, p=[0.95, 0.03, 0.02]),
+            "modality": rng.choice(
+                ["individual", "group", ""], n, p=[0.95, 0.03, 0.02]
+            ),
             "treatment_approach": row["treatment_approach"].to_numpy(),
-            "delivery_mode": rng.choice(["in_person", "video", "phone"], n, p=[0.6, 0.35, 0.05]),
+            "delivery_mode": rng.choice(
+                ["in_person", "video", "phone"], n, p=[0.6, 0.35, 0.05]
+            ),
             "diagnosis_codes": np.where(
                 row["trauma_focused"].to_numpy() == "true", "F43.10;F33.1", "F41.1"
             ),
@@ -408,7 +423,9 @@ def _forms(
                     "instrument": instrument,
                     "version": "",
                     "rater": rater,
-                    "administered_at": np.datetime_as_string(start + minutes_after, unit="m"),
+                    "administered_at": np.datetime_as_string(
+                        start + minutes_after, unit="m"
+                    ),
                     "total_reported": "",
                     "updated_at": np.datetime_as_string(start + 60, unit="s") + "Z",
                     "deleted": "",
@@ -429,7 +446,9 @@ def _forms(
     therapist = own + rng.normal(0, 0.5, (len(filled), 12))
     add("AT", "wai_sr", "therapist", filled, names, _answers(rng, therapist, 1, 5), 20)
     filled = attended[(attended % 5 == 0) & (rng.random(len(attended)) < 0.9)]
-    mm = 100 * (parts[filled][:, [2, 0, 1, 0]] - 1) / 4 + rng.normal(6, 5, (len(filled), 4))
+    mm = 100 * (parts[filled][:, [2, 0, 1, 0]] - 1) / 4 + rng.normal(
+        6, 5, (len(filled), 4)
+    )
     mm_text = np.clip(np.round(mm, 1), 0, 100).astype(str)
     add("AS", "SRS", "client", filled, names[:4], mm_text, 8)
     filled = attended[rng.random(len(attended)) < 0.5]
@@ -451,7 +470,15 @@ def _forms(
             np.where(tension, rng.integers(1, 6, len(filled)).astype(str), ""),
         ]
     )
-    add("PC", "PSQ", "client", filled, ["P_TENSION", "P_INTENSITY", "P_RESOLVED"], psq, 9)
+    add(
+        "PC",
+        "PSQ",
+        "client",
+        filled,
+        ["P_TENSION", "P_INTENSITY", "P_RESOLVED"],
+        psq,
+        9,
+    )
     return pd.concat(measures, ignore_index=True), pd.concat(items, ignore_index=True)
 
 
@@ -496,10 +523,14 @@ def _outcomes(
     owner = sessions["owner"].to_numpy()
     week = sessions["week"].to_numpy()
     attended = (sessions["status"] == "attended").to_numpy()
-    trauma = (episodes["trauma_focused"].to_numpy() == "true")
+    trauma = episodes["trauma_focused"].to_numpy() == "true"
     n_episodes = len(episodes)
-    intake = np.where(trauma, rng.normal(50, 9, n_episodes), rng.normal(15, 4, n_episodes))
-    slope = np.where(trauma, rng.normal(1.9, 0.8, n_episodes), rng.normal(0.5, 0.3, n_episodes))
+    intake = np.where(
+        trauma, rng.normal(50, 9, n_episodes), rng.normal(15, 4, n_episodes)
+    )
+    slope = np.where(
+        trauma, rng.normal(1.9, 0.8, n_episodes), rng.normal(0.5, 0.3, n_episodes)
+    )
     stalls = trauma & (rng.random(n_episodes) < 0.2)
     stop = rng.integers(3, 6, n_episodes)
     frames, item_frames = [], []
@@ -554,7 +585,9 @@ def _outcomes(
     )
 
 
-def _goals(rng: np.random.Generator, episodes: pd.DataFrame, until: date) -> pd.DataFrame:
+def _goals(
+    rng: np.random.Generator, episodes: pd.DataFrame, until: date
+) -> pd.DataFrame:
     """Two or three goals of each side at the start; some therapists revise theirs."""
     n = len(episodes)
     opened = episodes["opened_on"].to_numpy().astype("datetime64[D]")
@@ -595,7 +628,9 @@ def _diagnoses(rng: np.random.Generator, episodes: pd.DataFrame) -> pd.DataFrame
     return pd.DataFrame(
         {
             "client_id": episodes["client_id"].to_numpy(),
-            "code": np.where(trauma, "F43.10", rng.choice(["F41.1", "F33.1"], len(episodes))),
+            "code": np.where(
+                trauma, "F43.10", rng.choice(["F41.1", "F33.1"], len(episodes))
+            ),
             "system": "icd10",
             "recorded_on": episodes["opened_on"].to_numpy(),
             "status": "active",
@@ -672,7 +707,9 @@ def _add_mess(
     """Corrections, deletions, repeats, and forms under an id that is later merged."""
     sessions = tables["sessions"]
     recent = str(until - timedelta(days=1))
-    past = np.flatnonzero((sessions["day"] <= str(until - timedelta(days=30))).to_numpy())
+    past = np.flatnonzero(
+        (sessions["day"] <= str(until - timedelta(days=30))).to_numpy()
+    )
     corrected = sessions.iloc[past[5::503]].copy()
     corrected["status"] = "no_show"
     corrected["updated_at"] = f"{recent}T20:00:00Z"
@@ -683,7 +720,9 @@ def _add_mess(
     deleted["day"] = recent
     again = sessions.iloc[past[2::401]].copy()
     again["day"] = recent
-    tables["sessions"] = pd.concat([sessions, corrected, deleted, again], ignore_index=True)
+    tables["sessions"] = pd.concat(
+        [sessions, corrected, deleted, again], ignore_index=True
+    )
 
     merges = tables["client_merges"]
     old = dict(zip(merges["new_client_id"], merges["old_client_id"], strict=True))
@@ -692,7 +731,9 @@ def _add_mess(
     doubles["client_id"] = doubles["client_id"].map(old)
     tables["clients"] = pd.concat([people, doubles], ignore_index=True)
     measures = tables["measures"]
-    renamed = measures["client_id"].isin(list(old)) & (np.arange(len(measures)) % 4 == 0)
+    renamed = measures["client_id"].isin(list(old)) & (
+        np.arange(len(measures)) % 4 == 0
+    )
     measures.loc[renamed, "client_id"] = measures.loc[renamed, "client_id"].map(old)
     unknown = np.arange(len(measures)) % 997 == 500
     measures.loc[unknown, "instrument"] = "MOOD-CHECK"
@@ -717,7 +758,10 @@ def _write_delivery(
             quoting=csv.QUOTE_MINIMAL,
             chunksize=50_000,
         )
-    manifest = {"received_at": f"{night + timedelta(days=1)}T02:00:00Z", "tables": written}
+    manifest = {
+        "received_at": f"{night + timedelta(days=1)}T02:00:00Z",
+        "tables": written,
+    }
     text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
     (folder / "manifest.json").write_text(text, encoding="utf-8", newline="\n")
     (folder / "_SUCCESS").write_bytes(b"")
@@ -732,9 +776,12 @@ def _write_truth(
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     dropouts = episodes.loc[
-        episodes["closure_reason"] == "dropped_out", ["client_id", "episode_id", "closed_on"]
+        episodes["closure_reason"] == "dropped_out",
+        ["client_id", "episode_id", "closed_on"],
     ]
-    mismatches = goals.loc[goals["mismatch"], ["client_id", "episode_id"]].drop_duplicates()
+    mismatches = goals.loc[
+        goals["mismatch"], ["client_id", "episode_id"]
+    ].drop_duplicates()
     for name, frame in (
         ("ruptures", ruptures),
         ("stalls", stalls),

@@ -25,10 +25,11 @@ def score_snapshot(
     """
     with open_published(settings) as con:
         series = con.execute(
-            "select client_key, episode_key, session_key, row_number() over (partition by"
-            " episode_key, instrument order by session_number) from"
-            " alliance.fct_alliance_session join core.fct_session using"
-            " (session_key, episode_key) where client_total is not null"
+            "select alliance.session_key, alliance.episode_key, alliance.session_key,"
+            " row_number() over (partition by alliance.episode_key, instrument"
+            " order by alliance.session_number) from"
+            " alliance.fct_alliance_session as alliance"
+            " where client_total is not null"
             " and instrument = 'WAI-SR'"
         ).fetchall()
         published = con.execute(
@@ -55,9 +56,7 @@ def score_snapshot(
             work.executemany("insert into published values (?, ?, ?)", published)
         work.execute("create table sessions (s varchar, e varchar, n integer)")
         work.executemany("insert into sessions values (?, ?, ?)", sessions)
-        row = work.execute(
-            _RECOVERY, [str(truth / "ruptures.csv")]
-        ).fetchone()
+        row = work.execute(_RECOVERY, [str(truth / "ruptures.csv")]).fetchone()
     assert row is not None
     names = ("n_planted", "n_detectable", "n_found", "n_published", "n_true")
     found: dict[str, Any] = dict(zip(names, row, strict=True))

@@ -16,7 +16,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import duckdb
+import sqlalchemy
+import sqlalchemy.exc
 
 from rapport.validate.suites import Check, load_suites
 
@@ -111,15 +112,14 @@ def _expectation(gx: Any, check: Check) -> Any:
         return gxe.ExpectColumnValuesToBeBetween(
             column=said["column"], min_value=said["min"], max_value=said["max"], **about
         )
-    return gxe.UnexpectedRowsExpectation(
-        unexpected_rows_query=said["query"], **about
-    )
+    return gxe.UnexpectedRowsExpectation(unexpected_rows_query=said["query"], **about)
 
 
 def _raised(info: dict[str, Any]) -> bool:
     """Tell whether a check raised: the information is flat, or one entry a metric."""
     return bool(info.get("raised_exception")) or any(
-        isinstance(part, dict) and part.get("raised_exception") for part in info.values()
+        isinstance(part, dict) and part.get("raised_exception")
+        for part in info.values()
     )
 
 
@@ -131,17 +131,16 @@ def _observed(
     counts: dict[str, float] = {}
     if not failed:
         return counts
-    con = duckdb.connect(path, read_only=True)
-    try:
+    # The same engine as the checks: one process can't open a file in two ways.
+    engine = sqlalchemy.create_engine(
+        f"duckdb+gxro:///{path}", connect_args={"read_only": True}
+    )
+    with engine.connect() as con:
         for check in failed:
-            try:
-                row = con.execute(check.broken_rows).fetchone()
-            except duckdb.Error:
-                continue
-            if row is not None:
-                counts[check.id] = float(row[0])
-    finally:
-        con.close()
+            with contextlib.suppress(sqlalchemy.exc.SQLAlchemyError):
+                counts[check.id] = float(
+                    con.execute(sqlalchemy.text(check.broken_rows)).scalar_one()
+                )
     return counts
 
 

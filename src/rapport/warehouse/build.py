@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -278,14 +279,17 @@ def _bronze_view(
 
 
 def _fill(
-    con: duckdb.DuckDBPyConnection, table: str, columns: str, rows: list[tuple[object, ...]]
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: str,
+    rows: Sequence[tuple[object, ...]],
 ) -> None:
     con.execute(f"create table {table} ({columns})")
     _insert(con, table, rows)
 
 
 def _insert(
-    con: duckdb.DuckDBPyConnection, table: str, rows: list[tuple[object, ...]]
+    con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]
 ) -> None:
     if rows:
         marks = ", ".join("?" * len(rows[0]))

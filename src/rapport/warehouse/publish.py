@@ -138,7 +138,9 @@ def _write(settings: Settings, run_id: str, building: Path) -> None:
         raise OSError("the snapshot was not checkpointed")
 
 
-def _ops_tables(con: duckdb.DuckDBPyConnection, state: ControlState, run_id: str) -> None:
+def _ops_tables(
+    con: duckdb.DuckDBPyConnection, state: ControlState, run_id: str
+) -> None:
     con.execute("create schema if not exists ops")
     for table in ("run", "check_result"):
         con.execute(f"drop table if exists ops.{table}")
@@ -169,7 +171,9 @@ def _ops_tables(con: duckdb.DuckDBPyConnection, state: ControlState, run_id: str
     _insert(con, "ops.check_result", state.checks())
     for what, comment in _COMMENTS.items():
         kind, name = what.split(" ", 1)
-        con.execute(f"comment on {kind} {name} is '{comment.replace(chr(39), chr(39) * 2)}'")
+        con.execute(
+            f"comment on {kind} {name} is '{comment.replace(chr(39), chr(39) * 2)}'"
+        )
 
 
 def _keep_history(settings: Settings, path: Path) -> None:

@@ -1,0 +1,99 @@
+"""Tasks: each calls one step of ``rapport.night`` and returns counts and opaque ids.
+
+A step's own error is told in its own words; when no retry can help, the task fails at
+once. What a task returns is checked: nothing else may reach Airflow's store.
+"""
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Any
+
+from airflow.sdk import task
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+_OPAQUE = re.compile(r"^[a-z0-9_]{1,48}$")
+LAST_FAILURE: dict[str, Any] = {}
+
+
+def is_safe(value: object) -> bool:
+    """Tell whether a value is a number, a code, an opaque id, or a flat box of those."""
+    if isinstance(value, dict):
+        return all(is_safe(k) and is_safe(v) for k, v in value.items())
+    if isinstance(value, list):
+        return all(is_safe(v) and not isinstance(v, list | dict) for v in value)
+    if isinstance(value, str):
+        return bool(_OPAQUE.match(value))
+    return isinstance(value, int | float | bool)
+
+
+def step(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a step with the settings; map its errors to what Airflow does next."""
+
+    @functools.wraps(function)
+    def run(*arguments: Any, **named: Any) -> Any:
+        from rapport.errors import RapportError
+        from rapport.settings import load_settings
+
+        try:
+            result = function(load_settings(), *arguments, **named)
+        except RapportError as error:
+            LAST_FAILURE.update(
+                exit_code=int(error.exit_code),
+                reason=error.reason,
+                message=error.message,
+                next_step=error.next_step,
+            )
+            kind = AirflowException if error.is_retryable else AirflowFailException
+            raise kind(f"{error.reason}: {error.message}") from None
+        if not is_safe(result):
+            raise AirflowFailException("a task may return counts and opaque ids only")
+        return result
+
+    del run.__wrapped__  # Airflow reads the signature: the settings are not an argument
+    return run
+
+
+def _call(name: str) -> Callable[..., Any]:
+    def call(settings: Any, *arguments: Any) -> Any:
+        from rapport import night
+
+        result = getattr(night, name)(settings, *arguments)
+        return dict(result) if hasattr(result, "keys") else result
+
+    return step(call)
+
+
+def _step_task(name: str, **options: Any) -> Any:
+    call = _call(name)
+
+    @task(task_id=name, pool="warehouse", **options)
+    def one_step(run: str) -> dict[str, Any]:
+        return call(run)
+
+    return one_step
+
+
+@task(pool="warehouse")
+def discover_deliveries() -> list[str]:
+    """List complete deliveries that the ledger does not know."""
+    return _call("discover_deliveries")()
+
+
+@task(pool="warehouse", map_index_template="{{ batch_id }}")
+def load_delivery(batch_id: str) -> dict[str, Any]:
+    """Take one delivery through the door."""
+    return _call("load_delivery")(batch_id)
+
+
+@task(pool="warehouse")
+def start_run() -> str:
+    """Begin a run."""
+    return _call("start_run")()
+
+
+build = _step_task("build")
+validate = _step_task("validate")
+publish = _step_task("publish")
+dashboard = _step_task("dashboard")
+digest = _step_task("digest")
