@@ -14,8 +14,7 @@ from zoneinfo import ZoneInfo
 
 from rapport import observe
 from rapport.errors import GateRefused, RapportError
-from rapport.ingest import discover
-from rapport.ingest.inbox import Found
+from rapport.ingest.inbox import Found, discover
 from rapport.ingest.load import Door
 from rapport.privacy import KeyRing, audit_head
 from rapport.settings import Settings

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import available_timezones
 
 from pydantic import (
@@ -35,7 +35,7 @@ SOURCE_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,40}$")
 _ENV_PREFIX = "RAPPORT_"
 _ENV_NOT_SETTINGS = {"RAPPORT_HOME"}
 
-METHODS = (
+Method = Literal[
     "default_rc3",
     "adjacent_rci",
     "v_shape_sd",
@@ -48,7 +48,8 @@ METHODS = (
     "sudden_drop",
     "psq_direct",
     "srs_concern",
-)
+]
+METHODS: tuple[Method, ...] = get_args(Method)
 
 
 @cache
@@ -95,7 +96,7 @@ class Alliance(_Section):
         return self
 
 
-def _holds_default(methods: tuple[str, ...]) -> tuple[str, ...]:
+def _holds_default(methods: tuple[Method, ...]) -> tuple[Method, ...]:
     if "default_rc3" not in methods:
         raise ValueError("must hold default_rc3")
     return methods
@@ -104,26 +105,7 @@ def _holds_default(methods: tuple[str, ...]) -> tuple[str, ...]:
 class Rupture(_Section):
     """The rupture engine (measurement.md D)."""
 
-    methods: Annotated[
-        tuple[
-            Literal[
-                "default_rc3",
-                "adjacent_rci",
-                "v_shape_sd",
-                "control_chart_l1",
-                "control_chart_l2",
-                "control_chart_l3",
-                "abs_drop",
-                "prior_mean_z",
-                "gumz_decline",
-                "sudden_drop",
-                "psq_direct",
-                "srs_concern",
-            ],
-            ...,
-        ],
-        AfterValidator(_holds_default),
-    ] = METHODS
+    methods: Annotated[tuple[Method, ...], AfterValidator(_holds_default)] = METHODS
     baseline_scores: int = Field(3, ge=1, le=10)
     baseline_min: int = Field(2, ge=1, le=10)
     repair_window: int = Field(3, ge=1, le=10)

@@ -154,3 +154,7 @@ def drop_unterminated_row(con: duckdb.DuckDBPyConnection) -> None:
             and row_no > coalesce((select max(row_no) from unreadable), 0)
         """
     )
+    con.execute(
+        "delete from raw where row_no in"
+        " (select row_no from unreadable where reason = 'unterminated_last_row')"
+    )

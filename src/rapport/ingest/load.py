@@ -81,7 +81,14 @@ class Door:
         self.codes = CodeLists(settings.project_root / "dbt_project" / "seeds")
 
     def load(self, found: Found, state: ControlState) -> Outcome:
-        """Take one complete delivery in; see ``load_delivery``."""
+        """Load one complete delivery that the ledger does not know.
+
+        Rows that can't stand are quarantined with their reason; nothing else is lost.
+
+        Raises:
+            DiskFull: no room; nothing of it is kept and the next try repeats it.
+            MappingError: the source's mapping is not valid.
+        """
         batch = self.keys.batch_id(found.source, found.delivery_id)
         stat_mark, digest = found.stat_mark(), found.digest()
         manifest = _manifest(found.folder)
@@ -136,18 +143,6 @@ class Door:
             sum(row.rows_blank for row in account.ledger),
             len(account.refusals),
         )
-
-
-def load_delivery(door: Door, found: Found, state: ControlState) -> Outcome:
-    """Load one complete delivery that the ledger does not know.
-
-    Rows that can't stand are quarantined with their reason; nothing else is lost.
-
-    Raises:
-        DiskFull: no room; nothing of this delivery is kept and the next try repeats it.
-        MappingError: the source's mapping is not valid.
-    """
-    return door.load(found, state)
 
 
 @dataclass(frozen=True)

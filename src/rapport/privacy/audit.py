@@ -72,7 +72,7 @@ def verify_audit(home: Path) -> list[str]:
     path = home / "vault" / "audit.jsonl"
     if not path.exists():
         return []
-    wrong = []
+    wrong: list[str] = []
     expected_seq, expected_prev = 1, _FIRST
     for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
         try:

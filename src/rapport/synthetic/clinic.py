@@ -136,7 +136,7 @@ def _staff(clients: int) -> _Staff:
                 "Small Practice",
             ],
             "state": ["NY", "IL", "AZ", "NY"],
-            "timezone": list(_ZONES[:3]) + ["America/New_York"],
+            "timezone": [*_ZONES[:3], "America/New_York"],
         }
     )
     n = max(4, clients // 12)
@@ -698,7 +698,10 @@ def _arrival(
     if name == "sessions":
         # Bookings are in the opening snapshot, or appear a fortnight ahead.
         day = np.where(day > last, last - 2, day)
-    return np.datetime_as_string(np.clip(day, np.datetime64(opening), last), unit="D")
+    nights: np.ndarray[Any, Any] = np.datetime_as_string(
+        np.clip(day, np.datetime64(opening), last), unit="D"
+    )
+    return nights
 
 
 def _add_mess(

@@ -1,0 +1,134 @@
+"""Whole nights on the tracked sample: repeated, shuffled, refused, asked."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from conftest import ROOT, Home, table
+
+AS_OF = "2026-06-30"
+SAMPLE = ROOT / "data" / "sample"
+
+
+def published(home: Home) -> dict[str, list[tuple]]:
+    """Return every published table but ``ops``, rows sorted, night marks left out."""
+    con = duckdb.connect(home.path / "published" / "rapport.duckdb", read_only=True)
+    tables = con.execute(
+        "select schema_name || '.' || table_name from duckdb_tables()"
+        " where schema_name in ('core', 'alliance') order by 1"
+    ).fetchall()
+    found = {}
+    for (name,) in tables:
+        hidden = " exclude (first_seen_at)" if name == "alliance.fct_rupture" else ""
+        found[name] = sorted(
+            con.execute(f"select *{hidden} from {name}").fetchall(), key=repr
+        )
+    con.close()
+    return found
+
+
+@pytest.fixture(scope="module")
+def sample(new_home: Callable[[str], Home]) -> Home:
+    home = new_home("sample")
+    shutil.copytree(SAMPLE / "inbox", home.path / "inbox")
+    home.run("night", "--as-of", AS_OF)
+    return home
+
+
+def test_every_table_of_the_way_is_published(sample: Home) -> None:
+    tables = set(published(sample))
+    assert tables == {
+        "core.dim_client", "core.dim_therapist", "core.dim_clinic", "core.dim_instrument",
+        "core.fct_session", "core.fct_episode", "core.fct_diagnosis",
+        "core.fct_measure_score", "alliance.fct_alliance_session", "alliance.fct_rupture",
+        "alliance.rupture_cohort", "alliance.trajectory_by_session",
+    }  # fmt: skip
+    asked = sample.run("sql", "--format", "json", "select pattern, count(*) as n from"
+                       " alliance.rupture_cohort group by 1")  # fmt: skip
+    assert sum(row["n"] for row in json.loads(asked.stdout)) > 30
+    ledger = sample.run("sql", "--format", "csv", "select count(*) from ops.row_ledger where"
+                        " rows_in <> rows_loaded + rows_quarantined + rows_filtered"
+                        " + rows_footer + rows_blank")  # fmt: skip
+    assert ledger.stdout.splitlines()[1] == "0"
+
+
+def test_the_same_night_twice_publishes_the_same(sample: Home) -> None:
+    before = published(sample)
+    sample.run("night", "--as-of", AS_OF)
+    assert published(sample) == before
+
+
+def test_the_order_of_arrival_does_not_matter(
+    sample: Home, new_home: Callable[[str], Home]
+) -> None:
+    """The deliveries come last first, in four groups with an ingest after each."""
+    home = new_home("shuffled")
+    shutil.copytree(sample.path / "vault" / "keys", home.path / "vault" / "keys")
+    deliveries = sorted((SAMPLE / "inbox" / "canonical").iterdir(), reverse=True)
+    for group in range(4):
+        for delivery in deliveries[group::4]:
+            target = home.path / "inbox" / "canonical" / delivery.name
+            shutil.copytree(delivery, target)
+        home.run("ingest")
+    home.run("night", "--as-of", AS_OF)
+    assert published(home) == published(sample)
+
+
+def test_the_detector_finds_what_was_planted(sample: Home) -> None:
+    found = json.loads(
+        sample.run("demo", "check", str(SAMPLE / "truth"), "--json").stdout
+    )
+    print(f"recall {found['recall']:.2f}, precision {found['precision']:.2f}")
+    assert found["n_planted"] > 5
+    assert found["recall"] >= 0.6
+    assert found["precision"] >= 0.5
+
+
+def test_a_refused_night_leaves_the_old_snapshot(sample: Home) -> None:
+    """Sixty forms without a single answer: most forms can't be scored."""
+    before = (sample.path / "published" / "rapport.duckdb").read_bytes()
+    head = "administration_id | client_id | instrument | rater | administered_at"
+    forms = [f"ZZ{n} | P000001 | WAI-SR | client | 2026-06-29" for n in range(9000)]
+    sample.deliver("zz-empty-forms", {"measures.csv": table("\n".join([head, *forms]))})
+    said = sample.run("night", "--as-of", AS_OF, check=3)
+    assert "most_forms_are_valid" in said.stderr
+    assert "still stands" in said.stderr
+    assert "P000001" not in said.stderr
+    assert (sample.path / "published" / "rapport.duckdb").read_bytes() == before
+    assert "refused" in (sample.path / "dashboard" / "index.html").read_text()
+
+
+def test_an_early_client_stays_held_until_its_parent_arrives(home: Home) -> None:
+    sessions = table(
+        "session_id | client_id | therapist_id | started_at | status\n"
+        "S1 | A1 | T1 | 2026-01-05T10:00 | attended"
+    )
+    home.deliver("d1", {"sessions.csv": sessions})
+    home.run("ingest")
+    home.run("build", "--as-of", AS_OF)
+    candidate = home.path / "warehouse" / "candidate.duckdb"
+
+    def count(sql: str) -> int:
+        with duckdb.connect(candidate, read_only=True) as con:
+            return con.execute(sql).fetchone()[0]
+
+    assert count("select count(*) from core.fct_session") == 0
+    assert count("select n_rows from ops.data_finding where table_name = 'sessions'"
+                 " and finding = 'held_until_client_arrives'") == 1  # fmt: skip
+    home.deliver("d0", {"clients.csv": "client_id\nA1\n"})
+    home.run("ingest")
+    home.run("build", "--as-of", AS_OF)
+    assert count("select count(*) from core.fct_session where session_number = 1") == 1
+
+
+def test_no_published_file_holds_a_source_id(sample: Home) -> None:
+    for name, rows in published(sample).items():
+        assert "P000001" not in repr(rows), name
+    for folder in ("dashboard", "digest", "logs"):
+        for path in Path(sample.path / folder).rglob("*"):
+            if path.is_file():
+                assert b"P000001" not in path.read_bytes(), path.name

@@ -1,0 +1,81 @@
+"""Keys, the audit chain and the log filter: what keeps identity behind the door."""
+
+import hashlib
+import hmac
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from rapport import observe
+from rapport.errors import KeyMissing
+from rapport.privacy import KeyRing, append_audit, verify_audit
+from rapport.settings import Settings, load_settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings({"RAPPORT_HOME": str(tmp_path)})
+
+
+def test_keys_have_the_published_shape_and_outlive_a_restart(
+    settings: Settings,
+) -> None:
+    keys = KeyRing.of(settings, may_create=True)
+    key = keys.row_key("client", "north", "  00123 ")
+    assert re.fullmatch(r"cl_[a-z2-7]{26}", key)
+    assert KeyRing.of(settings).row_key("client", "north", "00123") == key
+    assert keys.row_key("client", "south", "00123") != key
+    assert re.fullmatch(r"b_[a-z2-7]{12}", keys.batch_id("north", "2026-01-01"))
+
+
+def test_no_plain_hash_of_an_id_finds_its_key(settings: Settings) -> None:
+    key = KeyRing.of(settings, may_create=True).row_key("client", "north", "123")
+    for said in (b"123", b"v1|client|north|123"):
+        for name in ("md5", "sha1", "sha256"):
+            assert hashlib.new(name, said).hexdigest()[:20] not in key
+            assert hmac.digest(b"", said, "sha256").hex()[:20] not in key
+
+
+def test_a_lost_open_or_swapped_key_stops_before_any_row(settings: Settings) -> None:
+    KeyRing.of(settings, may_create=True)
+    file = settings.home / "vault" / "keys" / "k1.key"
+    file.chmod(0o644)
+    with pytest.raises(KeyMissing, match="open to others"):
+        KeyRing.of(settings)
+    file.chmod(0o600)
+    file.write_bytes(b"x" * 32)
+    with pytest.raises(KeyMissing, match="not the one"):
+        KeyRing.of(settings)
+    file.unlink()
+    with pytest.raises(KeyMissing, match="row key missing"):
+        KeyRing.of(settings)
+
+
+def test_an_altered_or_cut_audit_log_is_found(tmp_path: Path) -> None:
+    for n in range(3):
+        append_audit(tmp_path, "identity_export", "all clients", f"reason {n}")
+    assert verify_audit(tmp_path) == []
+    path = tmp_path / "vault" / "audit.jsonl"
+    lines = path.read_text().splitlines()
+    changed = json.loads(lines[1]) | {"reason": "another"}
+    path.write_text("\n".join([lines[0], json.dumps(changed), lines[2]]) + "\n")
+    assert any("altered" in wrong for wrong in verify_audit(tmp_path))
+    path.write_text("\n".join([lines[0], lines[2]]) + "\n")
+    assert any("broken" in wrong for wrong in verify_audit(tmp_path))
+
+
+def test_a_log_field_that_could_hold_a_value_is_dropped(tmp_path: Path) -> None:
+    observe.log_to(tmp_path)
+    observe.event("delivery_loaded", source="Jane Doe", n_rows_in=3)
+    line = json.loads((tmp_path / "rapport.jsonl").read_text())
+    assert line["n_rows_in"] == 3
+    assert "Doe" not in json.dumps(line)
+
+
+def test_engine_messages_lose_what_they_quote() -> None:
+    said = observe.redact("Could not convert string 'Jane Doe' to DATE, row 123456")
+    assert "Jane" not in said
+    assert "123456" not in said
+    assert "Could not convert" in said
