@@ -17,7 +17,6 @@ $(BIN)/rapport: pyproject.toml requirements.lock
 	@echo "setting up $(VENV) from requirements.lock"
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>/dev/null || true
 	@touch $(BIN)/rapport
 
 setup: $(BIN)/rapport ## Set the machine up: .venv from the lock file
@@ -32,7 +31,10 @@ check: setup ## Format, lint and type checks, SQL too
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar dbt_project/models dbt_project/tests
+	@lint=$$(mktemp -d) && trap 'rm -rf '$$lint EXIT && \
+		DBT_RAPPORT_WORK=$$lint/work.duckdb DBT_RAPPORT_CANDIDATE=$$lint/candidate.duckdb \
+		DBT_RAPPORT_TMP=$$lint DBT_TARGET_PATH=$$lint/target DBT_LOG_PATH=$$lint \
+		$(BIN)/sqlfluff lint --processes 1 --disable-progress-bar dbt_project/models
 
 lock: ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \

@@ -57,13 +57,10 @@ def audit_head(home: Path) -> AuditHead | None:
     path = home / "vault" / "audit.jsonl"
     if not path.exists():
         return None
-    last = None
-    with path.open(encoding="utf-8") as lines:
-        for last in lines:
-            pass
-    if last is None:
+    lines = path.read_text("utf-8").splitlines()
+    if not lines:
         return None
-    entry = json.loads(last)
+    entry = json.loads(lines[-1])
     return AuditHead(entry["seq"], entry["hash"])
 
 

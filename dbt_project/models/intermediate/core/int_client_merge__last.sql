@@ -3,7 +3,7 @@
 -- Rule: measurement.md B1
 with recursive
 
-merges as (
+client_merges as (
     select * from {{ ref('int_client_merge__current') }}
 ),
 
@@ -12,22 +12,22 @@ reach as (
     select
         old_client_key,
         new_client_key as reached_key
-    from merges
+    from client_merges
     union
     select
         reach.old_client_key,
-        merges.new_client_key as reached_key
+        client_merges.new_client_key as reached_key
     from reach
-    inner join merges on reach.reached_key = merges.old_client_key
+    inner join client_merges on reach.reached_key = client_merges.old_client_key
 ),
 
 counted as (
-    select merges.*
-    from merges
+    select client_merges.*
+    from client_merges
     left join reach
         on
-            merges.old_client_key = reach.old_client_key
-            and merges.old_client_key = reach.reached_key
+            client_merges.old_client_key = reach.old_client_key
+            and client_merges.old_client_key = reach.reached_key
     where reach.old_client_key is null
 ),
 

@@ -2,14 +2,14 @@
 -- Rule: measurement.md B1, K1
 {{ current_version('stg_measure', 'measures', ['administration_key'], updated='updated_at', deleted='is_deleted') }},
 
-merges as (
+client_merges as (
     select * from {{ ref('int_client_merge__last') }}
 ),
 
 final as (
     select
         version.administration_key,
-        coalesce(merges.client_key, version.client_key) as client_key,
+        coalesce(client_merges.client_key, version.client_key) as client_key,
         version.therapist_key,
         version.session_key,
         version.instrument,
@@ -22,7 +22,7 @@ final as (
         version.updated_at,
         version.source
     from current_version as version
-    left join merges on version.client_key = merges.old_client_key
+    left join client_merges on version.client_key = client_merges.old_client_key
 )
 
 select * from final

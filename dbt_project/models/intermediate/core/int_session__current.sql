@@ -2,14 +2,14 @@
 -- Rule: measurement.md B1, K1
 {{ current_version('stg_session', 'sessions', ['session_key'], updated='updated_at', deleted='is_deleted') }},
 
-merges as (
+client_merges as (
     select * from {{ ref('int_client_merge__last') }}
 ),
 
 final as (
     select
         version.session_key,
-        coalesce(merges.client_key, version.client_key) as client_key,
+        coalesce(client_merges.client_key, version.client_key) as client_key,
         version.therapist_key,
         version.clinic_key,
         version.episode_key,
@@ -26,7 +26,7 @@ final as (
         version.diagnosis_codes,
         version.source
     from current_version as version
-    left join merges on version.client_key = merges.old_client_key
+    left join client_merges on version.client_key = client_merges.old_client_key
 )
 
 select * from final

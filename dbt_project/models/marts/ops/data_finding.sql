@@ -45,7 +45,7 @@ not_answered as (
             else 'item_out_of_range'
         end as finding,
         'measure_items' as table_name,
-        count(distinct (items.administration_key, items.item)) as n_rows
+        count(distinct items.administration_key || '|' || items.item) as n_rows
     from {{ ref('int_item__answered') }} as answered
     inner join {{ ref('int_measure_item__current') }} as items
         on
@@ -81,9 +81,9 @@ cycles as (
         'merge_cycle' as finding,
         'client_merges' as table_name,
         count(*) as n_rows
-    from {{ ref('int_client_merge__current') }} as merges
+    from {{ ref('int_client_merge__current') }} as client_merges
     left join {{ ref('int_client_merge__last') }} as last_ids
-        on merges.old_client_key = last_ids.old_client_key
+        on client_merges.old_client_key = last_ids.old_client_key
     where last_ids.old_client_key is null
 ),
 
