@@ -82,15 +82,15 @@ def migrate(environment: dict[str, str], log: Path) -> None:
     mark, version = home / "migrated", metadata.version("apache-airflow")
     if mark.exists() and mark.read_text() == version:
         return
-    with observe.step("migrate", "lay Airflow's metadata (first time)"):
-        with log.open("ab") as out:
-            subprocess.run(
-                [str(Path(sys.executable).with_name("airflow")), "db", "migrate"],
-                env=environment,
-                stdout=out,
-                stderr=out,
-                check=True,
-            )
+    label = "lay Airflow's metadata (first time)"
+    with observe.step("migrate", label), log.open("ab") as out:
+        subprocess.run(
+            [str(Path(sys.executable).with_name("airflow")), "db", "migrate"],
+            env=environment,
+            stdout=out,
+            stderr=out,
+            check=True,
+        )
     mark.write_text(version)
 
 
