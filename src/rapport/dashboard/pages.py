@@ -84,11 +84,11 @@ def _front_page(con: duckdb.DuckDBPyConnection, minimum: int) -> dict[str, Any]:
     holds = rows(queries.WHAT_IT_HOLDS)[0]
     ledger = rows(queries.LEDGER)[0]
     checks = rows(queries.CHECKS, run[0])
-    patterns = dict(rows(queries.PATTERNS))
+    patterns = dict(rows(queries.PATTERNS, minimum))
     counts = [(label, patterns.get(key, 0)) for key, label in _PATTERNS.items()]
     months = rows(queries.ALLIANCE_BY_MONTH, minimum)
     bond = rows(queries.BOND_BY_SESSION)
-    n_settled, n_repaired, n_pending = rows(queries.REPAIRS)[0]
+    n_ruptures, n_repaired = rows(queries.REPAIRS, minimum)[0]
     return {
         "run": {"as_of": run[1], "ended_at": run[2]},
         "holds": dict(
@@ -99,9 +99,8 @@ def _front_page(con: duckdb.DuckDBPyConnection, minimum: int) -> dict[str, Any]:
             )
         ),
         "patterns": counts,
-        "patterns_most": max([n for _, n in counts] + [1]),
-        "n_episodes": sum(n for _, n in counts),
-        "repairs": {"settled": n_settled, "repaired": n_repaired, "pending": n_pending},
+        "patterns_most": max([n or 0 for _, n in counts] + [1]),
+        "repairs": {"ruptures": n_ruptures, "repaired": n_repaired},
         "months": months,
         "months_chart": _lines(
             [(m[0], [m[2], m[3], m[4]]) for m in months], low=1.0, high=5.0
@@ -133,7 +132,8 @@ def _lines(
         return left + n * step, 8 + (height - bottom - 8) * (1 - share)
 
     n_lines = len(points[0][1]) if points else 0
-    paths, ends = [], []
+    paths: list[str] = []
+    ends: list[tuple[float, float] | None] = []
     for line in range(n_lines):
         path, pen_is_up, end = [], True, None
         for n, (_, values) in enumerate(points):
@@ -146,6 +146,7 @@ def _lines(
             pen_is_up, end = False, (round(x, 1), round(y, 1))
         paths.append(" ".join(path))
         ends.append(end)
+    _part_labels(ends)
     labels = [
         (round(left + n * step, 1), label)
         for n, (label, _) in enumerate(points)
@@ -153,6 +154,17 @@ def _lines(
     ]
     levels = [(round(place(0, v)[1], 1), f"{v:.0f}") for v in (1.0, 2.0, 3.0, 4.0, 5.0)]
     return {"paths": paths, "ends": ends, "labels": labels, "levels": levels}
+
+
+def _part_labels(ends: list[tuple[float, float] | None]) -> None:
+    """Move the labels at the lines' ends apart, keeping their order from top down."""
+    placed = sorted(
+        (end[1], n, end[0]) for n, end in enumerate(ends) if end is not None
+    )
+    lowest = -100.0
+    for y, n, x in placed:
+        lowest = max(y, lowest + 14)
+        ends[n] = (x, round(lowest, 1))
 
 
 def swap_folder(building: Path, target: Path) -> None:

@@ -15,16 +15,32 @@ select
     (select max(received_at)::date from ops.delivery)
 """
 
+# A pattern with fewer people than the minimum is hidden; when that leaves one hidden
+# alone, the smallest shown one is hidden with it, so that no total gives it away.
 PATTERNS = """
-select pattern, count(*) from alliance.rupture_cohort
-where method = 'default_rc3' group by 1
+with counted as (
+    select pattern, count(*) as n, count(distinct client_key) as n_clients
+    from alliance.rupture_cohort
+    inner join core.fct_episode using (episode_key)
+    where method = 'default_rc3' group by 1
+),
+judged as (
+    select
+        *,
+        n_clients < $1 as is_small,
+        sum((n_clients < $1)::int) over () as n_small,
+        row_number() over (partition by n_clients < $1 order by n_clients, pattern) as place
+    from counted
+)
+select pattern, case when not is_small and not (n_small = 1 and place = 1) then n end
+from judged
 """
 
 REPAIRS = """
 select
-    count(*) filter (where status <> 'pending'),
-    count(*) filter (where status in ('resolved', 'late_repair')),
-    count(*) filter (where status = 'pending')
+    count(*),
+    case when count(distinct rupture.client_key) >= $1
+        then count(*) filter (where status in ('resolved', 'late_repair')) end
 from alliance.fct_rupture as rupture
 inner join alliance.rupture_cohort as cohort
     on rupture.episode_key = cohort.episode_key
