@@ -9,7 +9,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from typing import TypeAlias, cast
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
 from rapport import observe
@@ -28,6 +29,9 @@ from rapport.warehouse import (
     published_runs,
 )
 from rapport.warehouse.publish import first_seen_in
+
+if TYPE_CHECKING:
+    from rapport.validate import Gate
 
 Safe: TypeAlias = Mapping[str, int | float | bool | str]
 
@@ -82,7 +86,8 @@ def load_delivery(settings: Settings, batch_id: str) -> Safe:
         keys = open_keys(settings)
         for batch, found in _new_deliveries(settings, keys):
             if batch == batch_id:
-                return _load(Door(settings, keys), found, ControlState(settings.home))
+                with Door(settings, keys) as door:
+                    return _load(door, found, ControlState(settings.home))
     return {"batch_id": batch_id, "outcome": "known"}
 
 
@@ -111,10 +116,11 @@ def ingest(settings: Settings) -> Safe:
     """
     with writer_lock(settings.home):
         keys = open_keys(settings)
-        door, state = Door(settings, keys), ControlState(settings.home)
+        state = ControlState(settings.home)
         changed_before = len(state.refusals())
         new = _new_deliveries(settings, keys)
-        loaded = [_load(door, found, state) for _, found in new]
+        with Door(settings, keys) as door:
+            loaded = [_load(door, found, state) for _, found in new]
     return {
         "n_deliveries": len(loaded),
         "n_rows_in": _sum(loaded, "n_rows_in"),
@@ -188,8 +194,13 @@ def build(settings: Settings, run_id: str) -> Safe:
     return {"n_models": result.n_models, "n_deliveries": result.n_deliveries}
 
 
-def validate(settings: Settings, run_id: str) -> Safe:
+def validate(settings: Settings, run_id: str, gate: Gate | None = None) -> Safe:
     """Let the gate judge the candidate.
+
+    Args:
+        settings: the settings.
+        run_id: the run whose candidate is judged.
+        gate: the gate's process, when it was started ahead.
 
     Raises:
         GateRefused: a critical check did not hold; the earlier snapshot stands.
@@ -199,7 +210,7 @@ def validate(settings: Settings, run_id: str) -> Safe:
     with writer_lock(settings.home):
         state = ControlState(settings.home)
         _same_candidate(settings, state.run(run_id), ("built", "validated", "refused"))
-        result = run_gate(settings, run_id)
+        result = run_gate(settings, gate)
         state.record_checks(run_id, result.checks)
         if result.refused:
             state.set_run(run_id, "refused", ended_at=datetime.now(UTC))
@@ -272,17 +283,14 @@ def notice_of(settings: Settings) -> list[str]:
     return notices
 
 
-def steps(settings: Settings, run_id: str) -> list[tuple[str, str]]:
-    """Name the steps after the ingest, with the words that a person reads."""
-    return [
-        ("build", "build the models"),
-        ("validate", "check the candidate"),
-        ("publish", "publish the snapshot"),
-        ("dashboard", "write the dashboard"),
-        ("digest", "write the morning digest"),
-    ]
-
-
+# The steps after the ingest, with the words that a person reads.
+STEPS = {
+    "build": "build the models",
+    "validate": "check the candidate",
+    "publish": "publish the snapshot",
+    "dashboard": "write the dashboard",
+    "digest": "write the morning digest",
+}
 STEP_FUNCTIONS: dict[str, Callable[[Settings, str], Safe]] = {
     "build": build,
     "validate": validate,
@@ -295,20 +303,30 @@ STEP_FUNCTIONS: dict[str, Callable[[Settings, str], Safe]] = {
 def run_night(
     settings: Settings, as_of: date | None = None, known_on: date | None = None
 ) -> str:
-    """Run the whole chain in this process; return the run's id."""
+    """Run the whole chain in this process; return the run's id.
+
+    The gate's own process is started with the build, so that it is loaded by then.
+    """
+    from rapport.validate import Gate
+
     with writer_lock(settings.home):
         observe.log_to(settings.home / "logs")
         with observe.step("ingest", "take deliveries in"):
             ingest(settings)
         run_id = start_run(settings, as_of, known_on)
         observe.log_to(settings.home / "logs", run_id)
-        for name, label in steps(settings, run_id):
-            try:
-                with observe.step(name, label):
-                    STEP_FUNCTIONS[name](settings, run_id)
-            except GateRefused:
-                if published_path(settings).exists():
-                    dashboard(settings)
-                    digest(settings)
-                raise
+        with Gate(settings) as gate:
+            functions: dict[str, Callable[[Settings, str], Safe]] = {
+                **STEP_FUNCTIONS,
+                "validate": partial(validate, gate=gate),
+            }
+            for name, label in STEPS.items():
+                try:
+                    with observe.step(name, label):
+                        functions[name](settings, run_id)
+                except GateRefused:
+                    if published_path(settings).exists():
+                        dashboard(settings)
+                        digest(settings)
+                    raise
     return run_id

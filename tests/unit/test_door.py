@@ -121,6 +121,26 @@ def test_a_cut_off_file_loses_its_last_row_to_quarantine_only(home: Home) -> Non
     sums_hold(home)
 
 
+def test_blank_lines_are_counted_and_shift_no_row_number(home: Home) -> None:
+    clients = "client_id,birth_date\n\nA1,1980\n\n  \nA2,1990\nA3\n,\n"
+    home.deliver("d1", {"clients.csv": clients})
+    said = home.run("ingest", check=4)
+    assert "row 7" in said.stderr
+    assert reasons(home) == {"row_too_short": 1}
+    assert sorted(row["row_no"] for row in bronze(home, "clients")) == [3, 6]
+    rows = json.loads(home.run("status", "--json", check=4).stdout)["rows"]
+    assert (rows["in"], rows["loaded"], rows["blank"]) == (7, 2, 4)
+    sums_hold(home)
+
+
+def test_a_line_break_inside_a_cell_is_no_blank_line(home: Home) -> None:
+    clients = 'client_id,birth_date,nickname\nA1,1980,"a\n\nb"\nA2,1990,\n'
+    home.deliver("d1", {"clients.csv": clients})
+    home.run("ingest")
+    assert sorted(row["row_no"] for row in bronze(home, "clients")) == [2, 3]
+    sums_hold(home)
+
+
 def test_a_delivery_without_its_marker_waits(home: Home) -> None:
     folder = home.deliver("d1", {"clients.csv": CLIENTS}, is_complete=False)
     home.run("ingest")

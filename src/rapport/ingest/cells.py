@@ -37,6 +37,7 @@ class Cell:
 
     Attributes:
         outputs: (bronze column, SQL type, SQL expression).
+        parts: (name, SQL) taken from the text once, for the other expressions to use.
         bad: (reason, SQL condition): the row goes to quarantine.
         notices: (reason, SQL condition): counted, the row is loaded.
         spelled: (kind, SQL text) whose distinct spellings are translated once.
@@ -46,6 +47,7 @@ class Cell:
     bad: list[tuple[str, str]] = field(default_factory=list)
     notices: list[tuple[str, str]] = field(default_factory=list)
     spelled: tuple[str, str] | None = None
+    parts: list[tuple[str, str]] = field(default_factory=list)
 
 
 def cell_of(column: Column, text: str, alias: str) -> Cell:
@@ -121,41 +123,46 @@ def _birth_date(column: Column, text: str, alias: str) -> Cell:
 
 
 def _postal_code(column: Column, text: str, alias: str) -> Cell:
-    kept = (
-        rf"case when regexp_matches({text}, '^\d{{5}}(-\d{{4}})?$')"
-        f" and left({text}, 3) in (select prefix from zip3_kept)"
-        f" then left({text}, 3) when {text} is not null then '000' end"
-    )
-    return Cell([("zip3", "VARCHAR", kept)])
-
-
-def _wall(text: str) -> str:
-    part = f"regexp_extract({text}, '{_TIMESTAMP}', %d)"
-    return (
-        f"try_cast(nullif({part % 1}, '') || ' ' || coalesce(nullif({part % 2}, ''),"
-        f" '00:00') || coalesce(nullif({part % 3}, ''), ':00') as timestamp)"
+    return Cell(
+        [("zip3", "VARCHAR", f"{alias}.value")],
+        bad=[("value_too_long", f"length({text}) > {MAX_CODE}")],
+        spelled=("postal_code:", text),
     )
 
 
-def _offset_minutes(text: str) -> str:
-    part = f"regexp_extract({text}, '{_TIMESTAMP}', 4)"
-    digits = f"replace({part}, ':', '')"
-    return (
-        f"case when {part} = '' then null when upper({part}) = 'Z' then 0 else"
-        f" (case when left({part}, 1) = '-' then -1 else 1 end)"
+def _written(column: Column, text: str) -> list[tuple[str, str]]:
+    """Return the parts of a timestamp as it is written: wall clock, offset, bareness."""
+    name = column.name
+    found = (
+        f"regexp_extract({text}, '{_TIMESTAMP}', ['day', 'clock', 'seconds', 'zone'])"
+    )
+    part = f"({name}_found)"
+    digits = f"replace({part}.zone, ':', '')"
+    wall = (
+        f"try_cast(nullif({part}.day, '') || ' ' || coalesce(nullif({part}.clock, ''),"
+        f" '00:00') || coalesce(nullif({part}.seconds, ''), ':00') as timestamp)"
+    )
+    offset = (
+        f"case when {part}.zone = '' then null when upper({part}.zone) = 'Z' then 0 else"
+        f" (case when left({part}.zone, 1) = '-' then -1 else 1 end)"
         f" * (60 * try_cast(substr({digits}, 2, 2) as integer)"
         f" + coalesce(try_cast(nullif(substr({digits}, 4, 2), '') as integer), 0)) end"
     )
+    return [
+        (f"{name}_found", found),
+        (f"{name}_wall", wall),
+        (f"{name}_offset", offset),
+        (f"{name}_bare", f"{part}.clock = ''"),
+    ]
 
 
 def _timestamp(column: Column, text: str, alias: str) -> Cell:
-    wall, offset = _wall(text), _offset_minutes(text)
-    bare = f"regexp_extract({text}, '{_TIMESTAMP}', 2) = ''"
+    name = column.name
+    wall, offset, bare = (f"{name}_wall", f"{name}_offset", f"{name}_bare")
     # A date with an offset but no time says nothing that can be placed.
     unreadable = (
         f"{text} is not null and ({wall} is null or ({bare} and {offset} is not null))"
     )
-    name = column.name
     keep = f"not ({unreadable})"
     wrong = [("timestamp_unreadable", unreadable)]
     return Cell(
@@ -170,15 +177,16 @@ def _timestamp(column: Column, text: str, alias: str) -> Cell:
         ],
         bad=wrong if column.required else [],
         notices=[] if column.required else wrong,
+        parts=_written(column, text),
     )
 
 
 def _utc(column: Column, text: str, alias: str) -> Cell:
-    wall, offset = _wall(text), _offset_minutes(text)
-    value = f"{wall} - to_minutes(coalesce({offset}, 0))"
+    wall, offset = f"{column.name}_wall", f"{column.name}_offset"
     return Cell(
-        [(column.name, "TIMESTAMP", value)],
+        [(column.name, "TIMESTAMP", f"{wall} - to_minutes(coalesce({offset}, 0))")],
         notices=[("timestamp_unreadable", f"{text} is not null and {wall} is null")],
+        parts=_written(column, text),
     )
 
 

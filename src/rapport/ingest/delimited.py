@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import duckdb
 
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_ROW_BYTES = 16 << 20
+_MAX_NUMBERS = 100_000
 
 # What the engine calls a row it cannot read -> our reason.
 _REASONS = {
@@ -39,10 +42,11 @@ class FileRefused(Exception):
 
 @dataclass(frozen=True)
 class RawFile:
-    """What a reader found: the headers by position and the encoding."""
+    """What a reader found: the headers by position, the encoding, empty lines."""
 
     headers: tuple[str, ...]
     encoding: str
+    has_empty_lines: bool = False
 
 
 def read_header(path: Path, delimiter: str) -> RawFile:
@@ -57,20 +61,24 @@ def read_header(path: Path, delimiter: str) -> RawFile:
         raise FileRefused("file_empty")
     if b"\0" in head:
         raise FileRefused("encoding_unreadable", _n_lines(path))
-    _refuse_other_encodings(path)
+    has_empty_lines = _scan(path)
     text = head.decode("utf-8-sig", "ignore")
     headers = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
     encoding = "utf-8-bom" if head.startswith(b"\xef\xbb\xbf") else "utf-8"
-    return RawFile(tuple(headers), encoding)
+    return RawFile(tuple(headers), encoding, has_empty_lines)
 
 
-def _refuse_other_encodings(path: Path) -> None:
+def _scan(path: Path) -> bool:
+    """Hold every byte against UTF-8; tell whether any line is empty."""
+    has_empty_lines, tail = False, ""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            while file.read(1 << 20):
-                pass
+        with path.open(encoding="utf-8") as file:  # every kind of line end becomes \n
+            while block := file.read(1 << 20):
+                has_empty_lines = has_empty_lines or "\n\n" in tail + block
+                tail = block[-1]
     except UnicodeDecodeError:
         raise FileRefused("encoding_unreadable", _n_lines(path)) from None
+    return has_empty_lines
 
 
 def _n_lines(path: Path) -> int:
@@ -90,14 +98,16 @@ def ends_with_newline(path: Path) -> bool:
 
 
 def read_delimited(
-    con: duckdb.DuckDBPyConnection, path: Path, delimiter: str, n_columns: int
+    con: duckdb.DuckDBPyConnection, path: Path, delimiter: str, found: RawFile
 ) -> None:
-    """Leave ``raw`` and ``unreadable`` in the scratch database.
+    """Leave ``raw``, ``unreadable`` and ``blank_line`` in the scratch database.
 
-    Grain: ``raw`` one row a readable row; ``unreadable`` one row a row that is not.
+    Grain: ``raw`` one row a readable row; ``unreadable`` one row a row that is not;
+    ``blank_line`` one row a line with nothing on it.
     """
+    n_columns = len(found.headers)
     columns = ", ".join(f"'c{n}': 'VARCHAR'" for n in range(1, n_columns + 1))
-    for table in ("raw", "unreadable", "rejected", "rejected_scan"):
+    for table in ("raw", "unreadable", "blank_line", "rejected", "rejected_scan"):
         con.execute(f"drop table if exists {table}")
     con.execute(
         f"""
@@ -121,17 +131,27 @@ def read_delimited(
             line::bigint as row_no,
             min(case error_type::varchar {reasons} else 'row_unparsable' end) as reason,
             min(csv_line) as line
-        from rejected group by line
+        from rejected
+        where coalesce(trim(csv_line, E' \t\r\n'), '-') <> ''
+        group by line
         """
     )
-    # The n-th readable row stands behind every unreadable one that has fewer than n
-    # readable rows before it.
+    con.execute("create temp table blank_line (row_no bigint)")
+    con.execute(
+        "insert into blank_line select distinct line from rejected"
+        " where trim(csv_line, E' \t\r\n') = ''"
+    )
+    if found.has_empty_lines and n_columns > 1:
+        for numbers in _empty_lines(path, delimiter):
+            con.execute("insert into blank_line select unnest(?)", [numbers])
+    # The n-th readable row stands behind every other row that has fewer than n readable
+    # rows before it.
     con.execute(
         """
         create temp table raw as
         with gap as (
             select row_no - 1 - row_number() over (order by row_no) as n_before
-            from unreadable
+            from (select row_no from unreadable union all from blank_line)
         )
         select
             accepted.n + 1 + (
@@ -142,6 +162,21 @@ def read_delimited(
         """
     )
     con.execute("drop table accepted")
+
+
+def _empty_lines(path: Path, delimiter: str) -> Iterator[list[int]]:
+    """Give the row numbers of lines without a character, which the engine skips."""
+    numbers: list[int] = []
+    with path.open(encoding="utf-8-sig", newline="") as file, suppress(csv.Error):
+        rows = csv.reader(file, delimiter=delimiter)
+        for row_no, row in enumerate(rows, start=1):
+            if not row:
+                numbers.append(row_no)
+                if len(numbers) == _MAX_NUMBERS:
+                    yield numbers
+                    numbers = []
+    if numbers:
+        yield numbers
 
 
 def drop_unterminated_row(con: duckdb.DuckDBPyConnection) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import duckdb
 from duckdb.func import FunctionNullHandling
@@ -36,8 +37,7 @@ from rapport.settings import Settings
 from rapport.state import ControlState, Delivery, LedgerRow, Notice, Refusal
 from rapport.warehouse.connections import scratch
 
-_ZIP3 = Path(__file__).parents[1] / "privacy" / "zip3.csv"
-_KEPT_POPULATION = 20_000
+_SMALL_BYTES = 8 << 20
 DeliveryOutcome: TypeAlias = Literal["loaded", "partly_loaded", "refused"]
 
 
@@ -71,14 +71,38 @@ class _Account:
 
 
 class Door:
-    """The door of one RAPPORT_HOME: what every delivery needs, opened once."""
+    """The door of one RAPPORT_HOME: what every delivery needs, opened once.
+
+    Used as a context manager: it lends the scratch database that deliveries share, one
+    after the other.
+    """
 
     def __init__(self, settings: Settings, keys: KeyRing) -> None:
         self.settings = settings
         self.home = settings.home
         self.keys = keys
         self.vault = Vault(self.home)
-        self.codes = CodeLists(settings.project_root / "dbt_project" / "seeds")
+        codes = CodeLists(settings.project_root / "dbt_project" / "seeds")
+        self.translator = Translator(keys, codes)
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.con = self._open.enter_context(scratch(self.settings))
+        for function, n_arguments in (
+            (self.translator.value_of, 3),
+            (self.translator.token_of, 2),
+        ):
+            self.con.create_function(
+                function.__name__,
+                function,
+                ["VARCHAR"] * n_arguments,
+                "VARCHAR",
+                null_handling=FunctionNullHandling.SPECIAL,
+            )
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._open.close()
 
     def load(self, found: Found, state: ControlState) -> Outcome:
         """Load one complete delivery that the ledger does not know.
@@ -195,7 +219,7 @@ class _Loading:
         self.door, self.found, self.batch = door, found, batch
         self.mapping, self.account = mapping, account
         self.quarantine = door.home / "quarantine" / found.source / batch
-        self.translator = Translator(door.keys, door.codes, found.source)
+        self.con = door.con
         self.loaded_tables: dict[str, int] = {}
 
     def run(self) -> None:
@@ -204,15 +228,19 @@ class _Loading:
             self.account.refusals.append(
                 Refusal("manifest", "", "", "manifest_unreadable", 0, None)
             )
-        with scratch(self.door.settings) as con:
-            self.con = con
-            self._prepare()
-            for number, member in enumerate(self._members(), start=1):
-                self._file(number, member)
-            self._refuse_merge_cycles()
-            self._count_duplicates()
-            self._remember()
-            self._write_bronze()
+        self._clear_scratch()
+        self.con.execute(f"set threads = {self._n_threads()}")
+        self.con.execute(
+            "create temp table spelling"
+            " (kind varchar, text varchar, value varchar, token varchar)"
+        )
+        for number, member in enumerate(self._members(), start=1):
+            self._file(number, member)
+        self._refuse_merge_cycles()
+        self._count_duplicates()
+        self._remember()
+        self._write_bronze()
+        self._clear_scratch()
 
     def _members(self) -> list[Path]:
         return [m for m in self.found.members() if m.name != MANIFEST]
@@ -225,26 +253,18 @@ class _Loading:
         for left in bronze.glob(f"*/{self.batch}.parquet*"):
             left.unlink()
 
-    def _prepare(self) -> None:
-        con = self.con
-        for function in (self.translator.value_of, self.translator.token_of):
-            con.create_function(
-                function.__name__,
-                function,
-                ["VARCHAR", "VARCHAR"],
-                "VARCHAR",
-                null_handling=FunctionNullHandling.SPECIAL,
-            )
-        con.execute(
-            "create temp table spelling"
-            " (kind varchar, text varchar, value varchar, token varchar)"
-        )
-        con.execute(
-            "create temp table zip3_kept as select zip3 as prefix"
-            " from read_csv(?, all_varchar = true)"
-            f" where try_cast(population_2020 as bigint) > {_KEPT_POPULATION}",
-            [str(_ZIP3)],
-        )
+    def _n_threads(self) -> int:
+        """One thread for a small delivery: handing work around would cost more."""
+        n_bytes = sum(member.lstat().st_size for member in self._members())
+        return 1 if n_bytes < _SMALL_BYTES else self.door.settings.warehouse.threads
+
+    def _clear_scratch(self) -> None:
+        """Drop what the delivery before left in the scratch database."""
+        left = self.con.execute(
+            "select table_name from duckdb_tables() where temporary"
+        ).fetchall()
+        for (name,) in left:
+            self.con.execute(f"drop table {name}")
 
     # --- one file -------------------------------------------------------------------
 
@@ -289,7 +309,7 @@ class _Loading:
         places = _places(raw.headers)
         n_columns = len(raw.headers)
         self._check_header(name, table, part, raw.headers, places)
-        read_delimited(self.con, member, part.delimiter, n_columns)
+        read_delimited(self.con, member, part.delimiter, raw)
         if not ends_with_newline(member):
             drop_unterminated_row(self.con)
         missing = _missing_required(table, part, places)
@@ -347,22 +367,22 @@ class _Loading:
         dropped = " or ".join(filters) if filters else "false"
         con.execute("drop table if exists row_kind")
         con.execute("drop table if exists cell")
+        cells = {
+            column.name: cell_of(column, f"cell.{column.name}", f"s_{column.name}")
+            for column in table.columns
+        }
         con.execute(
             "create temp table cell as select row_no, case when "
             f"{blank} then 'blank' when {dropped} then 'filtered' else 'row' end as kind, "
             + ", ".join(f"{sql} as {column}" for column, sql in texts.items())
             + " from raw"
         )
-        cells = {
-            column.name: cell_of(column, f"cell.{column.name}", f"s_{column.name}")
-            for column in table.columns
-        }
         self._translate(cells)
-        typed, joins = _typed_select(table, cells)
+        typed, joins = _typed_select(cells)
         con.execute("drop table if exists typed")
         con.execute(
-            f"create temp table typed as select {typed} from cell {joins}"
-            " where cell.kind = 'row'"
+            f"create temp table typed as select {typed} from {_with_parts(cells)}"
+            f" as cell {joins}"
         )
         self._self_merges(table)
         n_bad = self._quarantine_rows(name, table)
@@ -373,18 +393,19 @@ class _Loading:
             con.execute("select kind, count(*) from cell group by kind").fetchall()
         )
         n_unreadable = self._one("select count(*) from unreadable")
+        n_blank = counts.get("blank", 0) + self._one("select count(*) from blank_line")
         n_rows = counts.get("row", 0)
         self.account.ledger.append(
             LedgerRow(
                 name,
                 table.name,
                 "utf-8",
-                sum(counts.values()) + n_unreadable,
+                n_rows + counts.get("filtered", 0) + n_blank + n_unreadable,
                 n_rows - (n_bad - n_unreadable),
                 n_bad,
                 counts.get("filtered", 0),
                 0,
-                counts.get("blank", 0),
+                n_blank,
             )
         )
 
@@ -398,7 +419,7 @@ class _Loading:
         self.con.execute(
             f"""
             insert into spelling
-            select kind, text, value_of(kind, text), token_of(kind, text)
+            select kind, text, value_of(kind, '{self.found.source}', text), token_of(kind, text)
             from ({union}) as found
             where text is not null and length(text) <= 256
                 and not exists (
@@ -649,7 +670,20 @@ def _texts(table: Table, part: FileMapping, places: dict[str, int]) -> dict[str,
     return texts
 
 
-def _typed_select(table: Table, cells: dict[str, Cell]) -> tuple[str, str]:
+def _with_parts(cells: dict[str, Cell]) -> str:
+    """Return a subquery of the rows with the parts of their cells, each taken once."""
+    layers: list[list[str]] = [[], []]
+    for cell in cells.values():
+        for n, (name, sql) in enumerate(cell.parts):
+            layers[min(n, 1)].append(f"{sql} as {name}")
+    query = "select * from cell where kind = 'row'"
+    for layer in layers:
+        if layer:
+            query = f"select *, {', '.join(layer)} from ({query}) as cell"
+    return f"({query})"
+
+
+def _typed_select(cells: dict[str, Cell]) -> tuple[str, str]:
     """Return the select list and the joins that type the rows of one file."""
     select = ["cell.row_no"]
     joins = []

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from zoneinfo import available_timezones
 
 from rapport.ingest.cells import ICD, SNOMED
 from rapport.privacy import KeyRing
+from rapport.privacy.zip3 import reduced_postal_code
 
 OTHER_SOURCE_MARK = "\x1f"
 
@@ -53,20 +54,24 @@ def normal_code(spelling: str) -> str:
     return re.sub(r"[\s-]+", "_", spelling.strip().lower())
 
 
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
 class Translator:
-    """Translate the spellings of one delivery; offered to the engine as functions."""
+    """Translate spellings; its two methods are offered to the engine as functions."""
 
-    def __init__(self, keys: KeyRing, codes: CodeLists, source: str) -> None:
-        self._keys, self._codes, self._source = keys, codes, source
-        self._zones = available_timezones()
+    def __init__(self, keys: KeyRing, codes: CodeLists) -> None:
+        self._keys, self._codes = keys, codes
 
-    def value_of(self, kind: str, spelling: str) -> str | None:
-        """Return the key, code or zone that bronze keeps for a spelling."""
+    def value_of(self, kind: str, source: str, spelling: str) -> str | None:
+        """Return the key, code or zone that bronze keeps for a spelling of a source."""
         what, _, rest = kind.partition(":")
         list_name = rest.partition(":")[0]
         if what == "id":
-            source, _, id_ = spelling.rpartition(OTHER_SOURCE_MARK)
-            return self._keys.row_key(list_name, source or self._source, id_)
+            other_source, _, id_ = spelling.rpartition(OTHER_SOURCE_MARK)
+            return self._keys.row_key(list_name, other_source or source, id_)
         if what == "code":
             return self._code(list_name, spelling) or "unknown"
         if what == "codes":
@@ -79,7 +84,9 @@ class Translator:
         if what == "item":
             return self._item(spelling) or "unknown"
         if what == "zone":
-            return spelling if spelling in self._zones else None
+            return spelling if spelling in _zones() else None
+        if what == "postal_code":
+            return reduced_postal_code(spelling)
         codes = [part.strip().upper() for part in spelling.split(";")]
         if what == "diagnosis_codes":
             return ";".join(code for code in codes if ICD.match(code)) or None
@@ -89,7 +96,7 @@ class Translator:
         """Return the opaque token of a spelling outside its list, else None."""
         what, _, rest = kind.partition(":")
         list_name, _, column = rest.partition(":")
-        if what in ("id", "zone"):
+        if what in ("id", "zone", "postal_code"):
             return None
         if what == "diagnosis_codes":
             codes = [part.strip().upper() for part in spelling.split(";")]
@@ -101,7 +108,7 @@ class Translator:
         elif what == "code":
             outside = self._code(list_name, spelling) is None
         else:
-            outside = self.value_of(kind, spelling) == "unknown"
+            outside = self.value_of(kind, "", spelling) == "unknown"
         return self._keys.raw_token(column or what, spelling) if outside else None
 
     def _code(self, list_name: str, spelling: str) -> str | None:

@@ -4,7 +4,7 @@ This package imports no Great Expectations; the process ``python -m rapport.vali
 does. What comes back is booleans, counts and names of ours, never a value.
 """
 
-from rapport.validate.gate import GateResult, describe_refusal, run_gate
+from rapport.validate.gate import Gate, GateResult, describe_refusal, run_gate
 from rapport.validate.suites import Check, load_suites
 
-__all__ = ["Check", "GateResult", "describe_refusal", "load_suites", "run_gate"]
+__all__ = ["Check", "Gate", "GateResult", "describe_refusal", "load_suites", "run_gate"]

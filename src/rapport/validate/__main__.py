@@ -29,6 +29,10 @@ def main(root: str, work: str, candidate: str) -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     with contextlib.redirect_stdout(chatter), contextlib.redirect_stderr(chatter):
+        import great_expectations  # noqa: F401  # loaded ahead, while models are built
+
+        if sys.stdin.readline() != "judge\n":
+            return
         statuses = _statuses(checks, {"work": work, "candidate": candidate})
     observed = {
         name: _observed(path, [c for c in checks if c.database == name], statuses)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import Self
 
 from rapport.errors import RapportError
 from rapport.settings import Settings
@@ -23,34 +24,62 @@ class GateResult:
     refused: bool
 
 
-def run_gate(settings: Settings, run_id: str) -> GateResult:
+class Gate:
+    """The gate's process, which loads its engine while the models are built.
+
+    It reads nothing until it is asked; one that is never asked ends with its context.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "rapport.validate",
+                str(settings.project_root),
+                str(work_path(settings)),
+                str(candidate_path(settings)),
+            ],
+            env={**os.environ, "GX_ANALYTICS_ENABLED": "false"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def verdicts(self) -> str | None:
+        """Let it judge; return its verdicts as JSON, or None when it gave none."""
+        said, _ = self._process.communicate("judge\n")
+        lines = said.splitlines()
+        return lines[-1] if self._process.returncode == 0 and lines else None
+
+
+def run_gate(settings: Settings, gate: Gate | None = None) -> GateResult:
     """Judge tonight's candidate; a critical check that does not hold refuses the night.
+
+    Args:
+        settings: the settings.
+        gate: a process that was started ahead; one of its own by default.
 
     Raises:
         RapportError: the gate's process ended without a verdict; that is no pass.
     """
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "rapport.validate",
-            str(settings.project_root),
-            str(work_path(settings)),
-            str(candidate_path(settings)),
-        ],
-        env={**os.environ, "GX_ANALYTICS_ENABLED": "false"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
+    with gate or Gate(settings) as asked:
+        said = asked.verdicts()
+    if said is None:
         raise RapportError(
             "the gate ended without a verdict; nothing was published",
             next_step="run rapport validate again; rapport doctor checks the machine",
             reason="gate_without_verdict",
         )
-    verdicts = json.loads(done.stdout.splitlines()[-1])
-    checks = [CheckResult(**verdict) for verdict in verdicts]
+    checks = [CheckResult(**verdict) for verdict in json.loads(said)]
     refused = any(c.severity == "critical" and not c.passed for c in checks)
     return GateResult(checks, refused)
 
