@@ -27,6 +27,9 @@ night: setup ## Run the nightly DAGs over the inbox (a sample clinic on a fresh 
 test: setup ## Pass the whole test suite
 	@$(BIN)/python -m pytest
 
+prove: setup ## Long proofs: 30 nights killed; goes on where it was stopped
+	@$(BIN)/python tests/chaos/prove_kills.py
+
 check: setup ## Format, lint and type checks, SQL too
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -40,4 +43,4 @@ lock: ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 		--python-version 3.11 --group dev pyproject.toml -o requirements.lock
 
-.PHONY: help setup night test check lock
+.PHONY: help setup night test prove check lock

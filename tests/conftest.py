@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-_ORDER = ("unit", "dags", "spec", "integration", "chaos", "acceptance")
+_ORDER = ("unit", "dags", "spec", "property", "acceptance", "integration", "chaos")
 ROOT = Path(__file__).parents[1]
 
 

@@ -1,52 +1,34 @@
-"""A night killed at five moments, then run again: the same tables as undisturbed."""
+"""A night killed at five moments, then run again: the same tables as undisturbed.
 
-import os
+Thirty more are in ``make prove`` (``tests/chaos/prove_kills.py``).
+"""
+
 import random
-import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
-import duckdb
-
-from conftest import ROOT, Home
-
-AS_OF = "2026-06-30"
+from lib.nights import Reader, kill_night
+from lib.snapshots import published
+from lib.two_nights import TONIGHT, two_nights
 
 
-def _tables(home: Home) -> dict[str, list]:
-    con = duckdb.connect(home.path / "published" / "rapport.duckdb", read_only=True)
-    names = ("core.fct_session", "core.fct_measure_score", "alliance.rupture_cohort")
-    found = {
-        n: sorted(con.execute(f"select * from {n}").fetchall(), key=repr) for n in names
-    }
-    con.close()
-    return found
-
-
-def test_a_killed_night_loses_nothing(home: Home, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "data" / "sample" / "inbox", home.path / "inbox")
-    undisturbed = Home(tmp_path / "undisturbed")
+def test_a_killed_night_loses_nothing_and_no_reader_notices(tmp_path: Path) -> None:
+    nights = two_nights(tmp_path)
+    home = nights.disturbed_home(tmp_path / "killed")
     moments = random.Random(20261124)
-    for _ in range(5):
-        night = subprocess.Popen(
-            [str(Path(sys.executable).with_name("rapport")), "night", "--as-of", AS_OF],
-            env={**os.environ, "RAPPORT_HOME": str(home.path)},
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            night.wait(timeout=moments.uniform(0.5, 14))
-        except subprocess.TimeoutExpired:
-            os.killpg(night.pid, signal.SIGKILL)
-            night.wait()
-        snapshot = home.path / "published" / "rapport.duckdb"
-        if snapshot.exists():
-            duckdb.connect(snapshot, read_only=True).close()
-    home.run("night", "--as-of", AS_OF)
-    shutil.copytree(home.path / "inbox", undisturbed.path / "inbox")
-    shutil.copytree(home.path / "vault" / "keys", undisturbed.path / "vault" / "keys")
-    undisturbed.run("night", "--as-of", AS_OF)
-    assert _tables(home) == _tables(undisturbed)
+    with Reader(home.path) as reader:
+        killed = [
+            kill_night(
+                home.path,
+                TONIGHT,
+                moments.uniform(0.3, nights.night_s),
+                group=n % 2 > 0,
+            )
+            for n in range(5)
+        ]
+        home.run("night", "--as-of", TONIGHT)
+    assert sum(killed) >= 3
+    assert reader.failures == []
+    assert reader.n_looks > 20
+    assert reader.seen <= nights.generations
+    assert published(home.path) == nights.expected
     assert not list(home.path.rglob("*.building"))

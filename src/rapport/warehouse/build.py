@@ -302,7 +302,9 @@ def _run_dbt(settings: Settings, with_unit_tests: bool) -> int:
     target = settings.home / "warehouse" / "target"
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
     command = [
-        str(Path(sys.executable).with_name("dbt")),
+        sys.executable,
+        "-m",
+        "rapport.warehouse.dbt_process",
         "--no-use-colors",
         "--log-level-file",
         "none",
@@ -316,19 +318,22 @@ def _run_dbt(settings: Settings, with_unit_tests: bool) -> int:
     ]
     if not with_unit_tests:
         command += ["--exclude-resource-type", "unit_test"]
-    done = subprocess.run(
+    with subprocess.Popen(
         command,
         env=dbt_environment(settings),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        check=False,
         cwd=target,
-    )
+    ) as dbt:
+        assert dbt.stdout is not None
+        said = dbt.stdout.read()
     results = _results(target)
     failed = [r for r in results if r["status"] in ("error", "fail", "runtime error")]
     _keep_parse_cache(target)
-    if done.returncode != 0 or failed:
-        if is_disk_full(RuntimeError(done.stdout + done.stderr)):
+    if dbt.returncode != 0 or failed:
+        if is_disk_full(RuntimeError(said)):
             raise DiskFull("no room left on the disk while building")
         names = [r["unique_id"].split(".", 2)[-1] for r in failed][:10]
         raise BuildFailed(
