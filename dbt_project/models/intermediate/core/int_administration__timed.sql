@@ -26,15 +26,8 @@ therapist_zones as (
         on therapists.clinic_key = clinics.clinic_key
 ),
 
-last_sessions as (
-    select
-        client_key,
-        zone,
-        row_number() over (
-            partition by client_key
-            order by started_at desc, session_key desc
-        ) as choice
-    from sessions
+client_zones as (
+    select * from {{ ref('int_client__zone') }}
 ),
 
 source_settings as (
@@ -57,7 +50,7 @@ zoned as (
     select
         forms.*,
         coalesce(
-            named.zone, therapist_zones.zone, last_sessions.zone, source_settings.timezone
+            named.zone, therapist_zones.zone, client_zones.zone, source_settings.timezone
         ) as zone
     from forms
     inner join clients on forms.client_key = clients.client_key
@@ -66,8 +59,7 @@ zoned as (
             forms.session_key = named.session_key
             and forms.client_key = named.client_key
     left join therapist_zones on forms.therapist_key = therapist_zones.therapist_key
-    left join last_sessions
-        on forms.client_key = last_sessions.client_key and last_sessions.choice = 1
+    left join client_zones on forms.client_key = client_zones.client_key
     left join source_settings on forms.source = source_settings.source
 ),
 

@@ -44,24 +44,11 @@ containing as (
             partition by
                 recorded.client_key, recorded.system, recorded.code, recorded.recorded_on
             order by
-                case when spans.episode_origin = 'reported' then 0 else 1 end,
-                spans.opened_on desc,
-                spans.episode_key
+                {{ episode_choice('spans') }}
         ) as choice
     from recorded
     inner join spans on recorded.client_key = spans.client_key
-    where
-        (
-            spans.episode_origin = 'reported'
-            and spans.opened_on <= recorded.recorded_on
-            and (spans.bound_on is null or recorded.recorded_on <= spans.bound_on)
-        )
-        or (
-            spans.episode_origin = 'derived'
-            and {{ days_between('spans.opened_on', 'recorded.recorded_on') }} <= 30
-            and {{ days_between('recorded.recorded_on', 'spans.last_attended_on') }}
-            <= {{ setting('episodes.gap_days') }}
-        )
+    where {{ episode_holds('spans', 'recorded.recorded_on') }}
 ),
 
 placed as (
