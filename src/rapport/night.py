@@ -21,6 +21,7 @@ from rapport.privacy import KeyRing, audit_head
 from rapport.settings import Settings
 from rapport.state import ControlState, Delivery, Refusal, Run, writer_lock
 from rapport.warehouse import (
+    Dbt,
     build_candidate,
     candidate_mark,
     previous_snapshot,
@@ -180,13 +181,19 @@ def reconcile(settings: Settings) -> None:
             )
 
 
-def build(settings: Settings, run_id: str) -> Safe:
-    """Build tonight's candidate with dbt."""
+def build(settings: Settings, run_id: str, dbt: Dbt | None = None) -> Safe:
+    """Build tonight's candidate with dbt.
+
+    Args:
+        settings: the settings.
+        run_id: the run that the candidate is of.
+        dbt: dbt's process, when it was started ahead.
+    """
     with writer_lock(settings.home):
         state = ControlState(settings.home)
         run = state.run(run_id)
         try:
-            result = build_candidate(settings, run_id, run.as_of, run.known_on)
+            result = build_candidate(settings, run_id, run.as_of, run.known_on, dbt=dbt)
         except RapportError:
             state.set_run(run_id, "failed", ended_at=datetime.now(UTC))
             raise
@@ -305,28 +312,39 @@ def run_night(
 ) -> str:
     """Run the whole chain in this process; return the run's id.
 
-    The gate's own process is started with the build, so that it is loaded by then.
+    dbt parses its project while deliveries are taken in, and the gate's own process loads
+    while the models are built.
     """
     from rapport.validate import Gate
 
     with writer_lock(settings.home):
         observe.log_to(settings.home / "logs")
-        with observe.step("ingest", "take deliveries in"):
-            ingest(settings)
-        run_id = start_run(settings, as_of, known_on)
-        observe.log_to(settings.home / "logs", run_id)
-        with Gate(settings) as gate:
-            functions: dict[str, Callable[[Settings, str], Safe]] = {
-                **STEP_FUNCTIONS,
-                "validate": partial(validate, gate=gate),
-            }
-            for name, label in STEPS.items():
-                try:
-                    with observe.step(name, label):
-                        functions[name](settings, run_id)
-                except GateRefused:
-                    if published_path(settings).exists():
-                        dashboard(settings)
-                        digest(settings)
-                    raise
+        with Dbt(settings) as dbt:
+            with observe.step("ingest", "take deliveries in"):
+                ingest(settings)
+            run_id = start_run(settings, as_of, known_on)
+            observe.log_to(settings.home / "logs", run_id)
+            with Gate(settings) as gate:
+                functions: dict[str, Callable[[Settings, str], Safe]] = {
+                    **STEP_FUNCTIONS,
+                    "build": partial(build, dbt=dbt),
+                    "validate": partial(validate, gate=gate),
+                }
+                _run_steps(settings, run_id, functions)
     return run_id
+
+
+def _run_steps(
+    settings: Settings,
+    run_id: str,
+    functions: dict[str, Callable[[Settings, str], Safe]],
+) -> None:
+    for name, label in STEPS.items():
+        try:
+            with observe.step(name, label):
+                functions[name](settings, run_id)
+        except GateRefused:
+            if published_path(settings).exists():
+                dashboard(settings)
+                digest(settings)
+            raise

@@ -1,6 +1,6 @@
 """The only room that opens DuckDB for writing, and the only one that runs dbt."""
 
-from rapport.warehouse.build import build_candidate
+from rapport.warehouse.build import Dbt, build_candidate
 from rapport.warehouse.connections import (
     candidate_path,
     open_candidate,
@@ -17,6 +17,7 @@ from rapport.warehouse.publish import (
 )
 
 __all__ = [
+    "Dbt",
     "build_candidate",
     "candidate_mark",
     "candidate_path",
