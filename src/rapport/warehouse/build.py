@@ -88,10 +88,7 @@ def build_candidate(
         return _build(settings, run_id, as_of, known_on, dbt, with_unit_tests)
     except (OSError, duckdb.Error) as error:
         if is_disk_full(error):
-            raise DiskFull(
-                "no room left on the disk while building; the earlier snapshot stands",
-                next_step="free room, then run rapport night again",
-            ) from None
+            raise DiskFull("building") from None
         raise
 
 
@@ -360,7 +357,7 @@ def _run_dbt(settings: Settings, dbt: Dbt | None, with_unit_tests: bool) -> int:
     _keep_parse_cache(target)
     if returncode != 0 or failed:
         if is_disk_full(RuntimeError(said)):
-            raise DiskFull("no room left on the disk while building")
+            raise DiskFull("building")
         names = [r["unique_id"].split(".", 2)[-1] for r in failed][:10]
         raise BuildFailed(
             "the build did not complete: "
