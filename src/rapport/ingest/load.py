@@ -128,8 +128,7 @@ class Door:
         except (OSError, duckdb.Error) as error:
             if is_disk_full(error):
                 raise DiskFull(
-                    f"delivery {batch}: no room left on the disk; nothing of it is kept",
-                    next_step="free room, then run rapport ingest again",
+                    f"loading delivery {batch}", again="rapport ingest"
                 ) from None
             raise
         now = datetime.now(UTC)
