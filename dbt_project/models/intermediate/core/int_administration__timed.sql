@@ -35,15 +35,15 @@ source_settings as (
 ),
 
 aliases as (
-    select * from {{ ref('instrument_alias') }}
+    select * from {{ ref('int_registry__alias') }}
 ),
 
 instruments as (
-    select * from {{ ref('instrument') }}
+    select * from {{ ref('int_registry__instrument') }}
 ),
 
 raters as (
-    select * from {{ ref('instrument_rater') }}
+    select * from {{ ref('int_registry__rater') }}
 ),
 
 zoned as (
@@ -66,7 +66,8 @@ zoned as (
 timed as (
     select
         zoned.*,
-        {{ written_to_utc('administered_at', 'zone') }} as administered_at
+        {{ written_to_utc('administered_at', 'zone') }} as administered_at,
+        {{ clock_finding('administered_at', 'zone') }} as clock_finding
     from zoned
 ),
 
@@ -97,6 +98,9 @@ final as (
         dated.administered_at,
         dated.administered_on,
         dated.updated_at,
+        dated.version is not null
+        and dated.version <> instruments.default_version as is_other_version,
+        dated.clock_finding,
         dated.source
     from dated
     left join aliases on dated.instrument = aliases.alias

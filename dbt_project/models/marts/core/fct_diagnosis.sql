@@ -65,15 +65,29 @@ placed as (
             and containing.choice = 1
 ),
 
-index_codes as (
+first_codes as (
     select
         client_key,
         episode_key,
-        'icd10' as system,
         split_part(diagnosis_codes, ';', 1) as code,
         session_date as recorded_on
     from sessions
     where diagnosis_codes is not null
+),
+
+-- A session names codes without their system; their shapes tell them apart.
+index_codes as (
+    select
+        client_key,
+        episode_key,
+        case
+            when substr(code, 2, 1) between 'A' and 'Z' then 'icd11'
+            when substr(code, 1, 1) between '0' and '9' then 'icd9'
+            else 'icd10'
+        end as system,
+        code,
+        recorded_on
+    from first_codes
 ),
 
 -- Where the first session names no code: the latest active diagnosis up to its date.
