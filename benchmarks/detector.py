@@ -81,7 +81,7 @@ def stable(folder: Path, clients: int, seed: int) -> Path:
         delivery / "measures.csv",
         ["administration_id", "client_id", "session_id", "instrument", "rater",
          "administered_at", "total_reported"],
-        ([f"p{c}f{n}", f"p{c}", f"p{c}s{n}", "WAI-SR", "client", day, repr(totals[c, n])]
+        ([f"p{c}f{n}", f"p{c}", f"p{c}s{n}", "WAI-SR", "client", day, repr(float(totals[c, n]))]
          for c in people for n, day in enumerate(days)),
     )  # fmt: skip
     (delivery / "_SUCCESS").touch()

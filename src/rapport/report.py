@@ -262,8 +262,8 @@ def print_summary(settings: Settings, run_id: str) -> None:
     run = state.run(run_id)
     observe.say(f"  digest      {settings.home / 'digest' / f'{run.as_of}.html'}")
     observe.say(
-        '  next        rapport sql "select pattern, count(*) from '
-        'alliance.rupture_cohort group by 1"'
+        '  next        rapport sql "select pattern, count(*) from alliance.rupture_cohort'
+        " where method = 'default_rc3' group by 1\""
     )
 
 
