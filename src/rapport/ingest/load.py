@@ -29,6 +29,12 @@ from rapport.ingest.delimited import (
     read_header,
 )
 from rapport.ingest.inbox import MANIFEST, Found, is_plain_file
+from rapport.ingest.shape import (
+    canonical_texts,
+    filter_sql,
+    header_places,
+    missing_required,
+)
 from rapport.ingest.translate import OTHER_SOURCE_MARK, CodeLists, Translator
 from rapport.mapping import BY_NAME, FileMapping, Mapping, Table, load_mapping
 from rapport.mapping.vendor import normal_header
@@ -306,13 +312,13 @@ class _Loading:
             raise FileRefused("not_a_file")
         raw = read_header(member, part.delimiter)
         table = BY_NAME[part.table]
-        places = _places(raw.headers)
+        places = header_places(raw.headers)
         n_columns = len(raw.headers)
         self._check_header(name, table, part, raw.headers, places)
         read_delimited(self.con, member, part.delimiter, raw)
         if not ends_with_newline(member):
             drop_unterminated_row(self.con)
-        missing = _missing_required(table, part, places)
+        missing = missing_required(table, part, places)
         if missing:
             n_rows = self._one("select count(*) from raw") + self._one(
                 "select count(*) from unreadable"
@@ -359,11 +365,11 @@ class _Loading:
     ) -> None:
         """Tell blank, filtered, bad and good rows apart; keep the good ones typed."""
         con = self.con
-        texts = _texts(table, part, places)
+        texts = canonical_texts(table, part, places)
         blank = " and ".join(
             f"nullif(trim(c{n}), '') is null" for n in range(1, n_columns + 1)
         )
-        filters = [_filter_sql(rule, places) for rule in part.filter]
+        filters = [filter_sql(rule, places) for rule in part.filter]
         dropped = " or ".join(filters) if filters else "false"
         con.execute("drop table if exists row_kind")
         con.execute("drop table if exists cell")
@@ -617,59 +623,6 @@ class _Loading:
 # --- SQL of one file ----------------------------------------------------------------
 
 
-def _places(headers: tuple[str, ...]) -> dict[str, int]:
-    """Return the position of each normalised header; of two alike, the first."""
-    places: dict[str, int] = {}
-    for place, header in enumerate(headers, start=1):
-        places.setdefault(normal_header(header), place)
-    return places
-
-
-def _missing_required(
-    table: Table, part: FileMapping, places: dict[str, int]
-) -> list[str]:
-    missing = []
-    for column in table.columns:
-        if not column.required or column.name in part.constants:
-            continue
-        if column.name in part.compose:
-            headers = part.compose[column.name]
-        else:
-            header = part.header_of(column.name)
-            headers = (header,) if header else ()
-        if not headers or any(normal_header(h) not in places for h in headers):
-            missing.append(column.name)
-    return missing
-
-
-def _texts(table: Table, part: FileMapping, places: dict[str, int]) -> dict[str, str]:
-    """Return, for each canonical column, SQL of its trimmed text over ``raw``."""
-    texts = {}
-    for column in table.columns:
-        name = column.name
-        header = part.header_of(name)
-        if name in part.constants:
-            sql = _literal(part.constants[name])
-        elif name in part.compose:
-            cells = [f"trim(c{places[normal_header(h)]})" for h in part.compose[name]]
-            sql = " || '|' || ".join(cells)
-        elif header is not None and normal_header(header) in places:
-            sql = f"nullif(trim(c{places[normal_header(header)]}), '')"
-        else:
-            sql = "null::varchar"
-        if name in part.codes:
-            whens = " ".join(
-                f"when {_literal(vendor)} then {_literal(code)}"
-                for vendor, code in part.codes[name].items()
-            )
-            sql = f"case {sql} {whens} else {sql} end"
-        texts[name] = sql
-    if table.name == "client_links":
-        other, mark = texts["other_client_id"], f"chr({ord(OTHER_SOURCE_MARK)})"
-        texts["other_client_id"] = f"{texts['other_source']} || {mark} || {other}"
-    return texts
-
-
 def _with_parts(cells: dict[str, Cell]) -> str:
     """Return a subquery of the rows with the parts of their cells, each taken once."""
     layers: list[list[str]] = [[], []]
@@ -727,15 +680,6 @@ def _identity_columns(table: Table) -> list[str]:
     return columns
 
 
-def _filter_sql(rule: Any, places: dict[str, int]) -> str:
-    place = places.get(normal_header(rule.column))
-    cell = "null" if place is None else f"trim(c{place})"
-    values = ", ".join(_literal(value) for value in (rule.keep or rule.drop))
-    if rule.keep:
-        return f"coalesce({cell} not in ({values}), true)"
-    return f"coalesce({cell} in ({values}), false)"
-
-
 def _moved_to_quarantine(row: LedgerRow, n_rows: int) -> LedgerRow:
     return LedgerRow(
         row.file,
@@ -754,10 +698,6 @@ def _n_data_lines(found: Found, name: str) -> int:
     with (found.folder / name).open("rb") as file:
         n_breaks = sum(b.count(b"\n") for b in iter(lambda: file.read(1 << 20), b""))
     return max(0, n_breaks - 1)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _quoted(path: Path) -> str:
