@@ -26,7 +26,6 @@ from pydantic import (
 from rapport.errors import MappingError
 from rapport.mapping.canonical import BY_NAME, NOT_WANTED
 
-
 Format: TypeAlias = Literal["auto", "delimited", "xlsx", "parquet", "ndjson", "fhir"]
 Encoding: TypeAlias = Literal["auto", "utf-8", "utf-16", "cp1252", "latin-1"]
 
