@@ -25,11 +25,13 @@ from rapport.ingest.raw import (
     clear_raw,
     find_header,
 )
+from rapport.ingest.shape import literal
 from rapport.mapping import FileMapping
 from rapport.mapping.vendor import normal_header
 
 _HEAD_BYTES = 1 << 20
 _HEAD_ROWS = 40
+_SMALL_BYTES = 1 << 20
 _MAX_NUMBERS = 100_000
 _DELIMITERS = (",", ";", "\t", "|")
 _SEP = re.compile(r'^"?sep=(.)"?;*$', re.IGNORECASE)
@@ -168,19 +170,23 @@ def _accept(con: duckdb.DuckDBPyConnection, path: Path, head: Head) -> None:
     for table in ("raw", "rejected", "rejected_scan"):
         con.execute(f"drop table if exists {table}")
     columns = ", ".join(f"'c{n}': 'VARCHAR'" for n in range(1, head.n_cells + 1))
+    # The engine fills its buffers before it reads: a small file gets small ones.
+    n_bytes = path.stat().st_size
+    buffers = f"max_line_size = {MAX_CELL_BYTES}"
+    if n_bytes < _SMALL_BYTES:
+        buffers = f"max_line_size = {n_bytes + 64}, buffer_size = {2 * n_bytes + 4096}"
     con.execute(
         f"""
         create temp table raw as
         select row_number() over () as row_no, *
         from read_csv(
-            ?, header = false, skip = 0, auto_detect = false, delim = ?,
+            {literal(str(path))}, header = false, skip = 0, auto_detect = false,
+            delim = {literal(head.delimiter)},
             quote = '"', escape = '"', columns = {{{columns}}}, nullstr = '',
             strict_mode = true, ignore_errors = true, store_rejects = true,
-            rejects_table = 'rejected', rejects_scan = 'rejected_scan',
-            max_line_size = {MAX_CELL_BYTES}
+            rejects_table = 'rejected', rejects_scan = 'rejected_scan', {buffers}
         )
-        """,
-        [str(path), head.delimiter],
+        """
     )
 
 
