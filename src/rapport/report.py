@@ -53,10 +53,12 @@ def quarantine_lines(settings: Settings, refusals: set[tuple[Any, ...]]) -> list
             lines.append(f"  {where}: {meaning_of(reason)}{times} [{reason}]")
         if len(found) > _MOST_LINES:
             lines.append(f"  … and {len(found) - _MOST_LINES} more reasons")
+    batches = sorted({batch for _, batch, _ in groups})
+    which = batches[0] if len(batches) == 1 else "BATCH"
     lines.append(
-        "Everything else is loaded. Correct these rows in the export or the mapping, then: "
-        "rapport quarantine retry BATCH. "
-        f"Steps: docs/how-to/fix-quarantined-rows.md; reasons: {PAGE}"
+        "Everything else is loaded. Correct these in the export or the mapping, then: "
+        f"rapport quarantine retry {which}. Why, and which rows: rapport quarantine show "
+        f"{which}. Steps: docs/how-to/fix-quarantined-rows.md; reasons: {PAGE}"
     )
     return lines
 

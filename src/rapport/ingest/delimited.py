@@ -296,10 +296,9 @@ def ends_with_newline(path: Path) -> bool:
 
 def drop_unterminated_row(con: duckdb.DuckDBPyConnection, head: Head) -> None:
     """Move the last row to ``unreadable``: its end was never written."""
-    _move(
-        con,
-        head,
-        "unterminated_last_row",
-        "row_no = (select max(row_no) from raw)"
-        " and row_no > coalesce((select max(row_no) from unreadable), 0)",
-    )
+    found = con.execute(
+        "select max(row_no) from raw"
+        " having max(row_no) > coalesce((select max(row_no) from unreadable), 0)"
+    ).fetchone()
+    if found:
+        _move(con, head, "unterminated_last_row", f"row_no = {found[0]}")

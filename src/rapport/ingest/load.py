@@ -416,7 +416,11 @@ class _Loading:
         for source in listing.sources:
             parts = chosen[source.number]
             name = f"file-{source.number}"
-            if parts:
+            is_filled = any(s.is_filled for s in listing.beside(source))
+            if parts and not source.is_filled and is_filled:
+                self.account.files[name] = source.true_name
+                self._notice(name, "", "", "sheet_empty")
+            elif parts:
                 wanted.append((source, parts))
             elif source.delivered in known_files:
                 self.account.files[name] = source.true_name

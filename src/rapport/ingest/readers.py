@@ -63,6 +63,11 @@ class Source:
         own = (f"{self.sheet.name}.xlsx",) if self.sheet else ()
         return own + self.member.names
 
+    @property
+    def is_filled(self) -> bool:
+        """Tell whether it is no sheet without a cell."""
+        return self.sheet is None or self.sheet.cells is not None
+
 
 @dataclass(frozen=True)
 class RefusedFile:
@@ -90,6 +95,10 @@ class Listing:
     refused: list[RefusedFile] = field(default_factory=list)
     ignored: list[tuple[int, str]] = field(default_factory=list)
     noticed: list[tuple[int, str, int]] = field(default_factory=list)
+
+    def beside(self, source: Source) -> list[Source]:
+        """Return what came out of the same delivered file, itself included."""
+        return [other for other in self.sources if other.delivered == source.delivered]
 
 
 class DeliveryFiles:
@@ -299,13 +308,13 @@ def choose_parts(
 def parts_of(mapping: Mapping, names: tuple[str, ...], sheet: str) -> list[FileMapping]:
     """Return the mapping's parts for the first of the names that it knows."""
     for name in names:
-        parts = [
-            part
-            for part in mapping.of_file(name)
-            if fnmatchcase(sheet.lower(), part.sheet.lower())
-        ]
+        parts: dict[str, FileMapping] = {}
+        for part in mapping.of_file(name):
+            if fnmatchcase(sheet.lower(), part.sheet.lower()):
+                # A mapping's own words come before those of the preset it extends.
+                parts.setdefault(part.table, part)
         if parts:
-            return parts
+            return list(parts.values())
     return []
 
 
