@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,12 +30,8 @@ from rapport.ingest.delimited import (
     read_header,
 )
 from rapport.ingest.inbox import MANIFEST, Found, is_plain_file
-from rapport.ingest.shape import (
-    canonical_texts,
-    filter_sql,
-    header_places,
-    missing_required,
-)
+from rapport.ingest.lookup import Lookups
+from rapport.ingest.shape import Shape, excuse_deletions, header_places
 from rapport.ingest.translate import OTHER_SOURCE_MARK, CodeLists, Translator
 from rapport.mapping import BY_NAME, FileMapping, Mapping, Table, load_mapping
 from rapport.mapping.vendor import normal_header
@@ -88,8 +85,8 @@ class Door:
         self.home = settings.home
         self.keys = keys
         self.vault = Vault(self.home)
-        codes = CodeLists(settings.project_root / "dbt_project" / "seeds")
-        self.translator = Translator(keys, codes)
+        self.codes = CodeLists(settings.project_root / "dbt_project" / "seeds")
+        self.translator = Translator(keys, self.codes)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -123,7 +120,7 @@ class Door:
         stat_mark, digest = found.stat_mark(), found.digest()
         manifest = _manifest(found.folder)
         account = _Account()
-        mapping = load_mapping(self.home, found.source)
+        mapping = load_mapping(self.home, found.source, self.codes.spellings)
         try:
             if mapping is None:
                 account.refusals.append(
@@ -155,7 +152,10 @@ class Door:
                 outcome,
                 len(account.files),
             ),
-            modes={table: _mode(manifest, account, table) for table in account.tables},
+            modes={
+                table: _mode(manifest, account, table, mapping)
+                for table in account.tables
+            },
             bronze=account.bronze,
             ledger=account.ledger,
             refusals=account.refusals,
@@ -180,35 +180,41 @@ class Manifest:
     """What is read of a delivery's ``manifest.json``; other keys are kept nowhere."""
 
     received_at: datetime | None
-    snapshots: frozenset[str]
+    modes: dict[str, str]
     is_readable: bool
 
 
 def _manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not path.exists():
-        return Manifest(None, frozenset(), True)
+        return Manifest(None, {}, True)
     try:
         said: dict[str, Any] = json.loads(path.read_text("utf-8"))
         tables = said.get("tables", {})
-        snapshots = frozenset(
-            table
+        modes = {
+            table: about["mode"]
             for table, about in tables.items()
-            if table in BY_NAME and about.get("mode") == "snapshot"
-        )
+            if table in BY_NAME and about.get("mode") in ("snapshot", "delta")
+        }
         text = said.get("received_at")
         received = datetime.fromisoformat(text) if text else None
     except (OSError, ValueError, AttributeError, TypeError):
-        return Manifest(None, frozenset(), False)
+        return Manifest(None, {}, False)
     if received is not None and received.tzinfo is None:
         received = received.replace(tzinfo=UTC)
-    return Manifest(received, snapshots, True)
+    return Manifest(received, modes, True)
 
 
-def _mode(manifest: Manifest, account: _Account, table: str) -> str:
-    """A snapshot with refused rows deletes nothing: what it lacks may be among them."""
-    whole = table in manifest.snapshots and table not in account.partial
-    return "snapshot" if whole else "delta"
+def _mode(
+    manifest: Manifest, account: _Account, table: str, mapping: Mapping | None
+) -> str:
+    """Return how a table of a delivery is taken: as the manifest says, else the mapping.
+
+    A snapshot with refused rows deletes nothing: what it lacks may be among them.
+    """
+    default = mapping.mode_of(table) if mapping else "delta"
+    said = manifest.modes.get(table, default)
+    return "delta" if table in account.partial else said
 
 
 class _Loading:
@@ -240,6 +246,7 @@ class _Loading:
             "create temp table spelling"
             " (kind varchar, text varchar, value varchar, token varchar)"
         )
+        self.lookups = Lookups(self.con, self._members(), self._read_joined)
         for number, member in enumerate(self._members(), start=1):
             self._file(number, member)
         self._refuse_merge_cycles()
@@ -279,7 +286,9 @@ class _Loading:
         if not parts:
             name = f"file-{number}"
             self.account.files[name] = member.name
-            if self.mapping.is_ignored(member.name):
+            if self.mapping.is_joined(member.name):
+                self._count_joined(name, member)
+            elif self.mapping.is_ignored(member.name):
                 self.account.notices.append(Notice(name, "", "", "file_ignored", 0))
             else:
                 self._refuse_file(name, "", member, FileRefused("file_unknown"))
@@ -310,79 +319,108 @@ class _Loading:
     def _table(self, name: str, number: int, member: Path, part: FileMapping) -> None:
         if not is_plain_file(member):
             raise FileRefused("not_a_file")
-        raw = read_header(member, part.delimiter)
+        looked_up = {join.name: self.lookups.of(join, part) for join in part.join}
+        raw = read_header(member, _delimiter(part))
         table = BY_NAME[part.table]
-        places = header_places(raw.headers)
-        n_columns = len(raw.headers)
-        self._check_header(name, table, part, raw.headers, places)
-        read_delimited(self.con, member, part.delimiter, raw)
+        self._check_header(part, raw.headers, name)
+        shape = Shape(part, raw.headers, looked_up, self.door.codes.items_of)
+        self._count_dropped(name, table, shape, raw.headers)
+        read_delimited(self.con, member, _delimiter(part), raw)
         if not ends_with_newline(member):
             drop_unterminated_row(self.con)
-        missing = missing_required(table, part, places)
+        missing = shape.missing()
         if missing:
             n_rows = self._one("select count(*) from raw") + self._one(
                 "select count(*) from unreadable"
             )
             raise FileRefused("required_column_missing", n_rows, missing[0])
+        for join, found in zip(part.join, looked_up.values(), strict=True):
+            if found is not None and found.n_several:
+                self.account.notices.append(
+                    Notice(
+                        name, table.name, join.name, "join_ambiguous", found.n_several
+                    )
+                )
+        for conflict in shape.conflicts(self.con):
+            self.account.notices.append(
+                Notice(
+                    name,
+                    table.name,
+                    conflict.column,
+                    "date_order_conflict",
+                    conflict.n_rows,
+                )
+            )
         self.account.tables.add(table.name)
-        self._sort_rows(name, number, table, part, places, n_columns)
+        self._sort_rows(name, number, table, shape)
+
+    def _read_joined(
+        self, member: Path, part: FileMapping
+    ) -> Iterator[tuple[str, ...]]:
+        """Read a file that rows are looked up in; its own entry says how."""
+        own = self.mapping.of_file(member.name)
+        how = own[0] if own else part
+        try:
+            raw = read_header(member, _delimiter(how))
+            read_delimited(self.con, member, _delimiter(how), raw)
+        except FileRefused:
+            return
+        yield raw.headers
+
+    def _count_joined(self, name: str, member: Path) -> None:
+        """Count the rows of a file that only feeds joins: known, and no rows of a table."""
+        part = FileMapping(match="*", table="clients")
+        try:
+            raw = read_header(member, _delimiter(part))
+            read_delimited(self.con, member, _delimiter(part), raw)
+        except FileRefused as refused:
+            self._refuse_file(name, "", member, refused)
+            return
+        n_rows, n_blank, n_unreadable = (
+            self._one(f"select count(*) from {table}")
+            for table in ("raw", "blank_line", "unreadable")
+        )
+        n_rows += n_unreadable
+        self.account.ledger.append(
+            LedgerRow(name, "none", "utf-8", n_rows + n_blank, 0, 0, n_rows, 0, n_blank)
+        )
+        self.account.notices.append(Notice(name, "", "", "file_joined", n_rows))
 
     def _check_header(
-        self,
-        name: str,
-        table: Table,
-        part: FileMapping,
-        headers: tuple[str, ...],
-        places: dict[str, int],
+        self, part: FileMapping, headers: tuple[str, ...], name: str
     ) -> None:
-        """Refuse what does not look like a header; count columns that are dropped."""
+        """Refuse what does not look like a header: it may be a patient's row."""
         known = part.known_headers()
-        n_known = sum(header in known for header in places)
+        n_known = sum(header in known for header in header_places(headers))
         if 2 * n_known < len(headers):
             n_rows = _n_data_lines(self.found, self.account.files[name])
             raise FileRefused("header_unrecognised", n_rows)
-        kept = {
-            normal_header(h)
-            for c in table.columns
-            if (h := part.header_of(c.name)) is not None
-        }
-        kept |= {normal_header(h) for parts in part.compose.values() for h in parts}
-        kept |= {normal_header(rule.column) for rule in part.filter}
-        for ordinal, header in enumerate(headers, start=1):
-            if normal_header(header) not in kept:
-                self.account.notices.append(
-                    Notice(name, table.name, f"column_{ordinal}", "column_dropped", 0)
-                )
+
+    def _count_dropped(
+        self, name: str, table: Table, shape: Shape, headers: tuple[str, ...]
+    ) -> None:
+        used = shape.used_headers()
+        self.account.notices += [
+            Notice(name, table.name, f"column_{ordinal}", "column_dropped", 0)
+            for ordinal, header in enumerate(headers, start=1)
+            if normal_header(header) not in used
+        ]
 
     def _sort_rows(
         self,
         name: str,
         number: int,
         table: Table,
-        part: FileMapping,
-        places: dict[str, int],
-        n_columns: int,
+        shape: Shape,
     ) -> None:
         """Tell blank, filtered, bad and good rows apart; keep the good ones typed."""
         con = self.con
-        texts = canonical_texts(table, part, places)
-        blank = " and ".join(
-            f"nullif(trim(c{n}), '') is null" for n in range(1, n_columns + 1)
-        )
-        filters = [filter_sql(rule, places) for rule in part.filter]
-        dropped = " or ".join(filters) if filters else "false"
-        con.execute("drop table if exists row_kind")
-        con.execute("drop table if exists cell")
         cells = {
             column.name: cell_of(column, f"cell.{column.name}", f"s_{column.name}")
             for column in table.columns
         }
-        con.execute(
-            "create temp table cell as select row_no, case when "
-            f"{blank} then 'blank' when {dropped} then 'filtered' else 'row' end as kind, "
-            + ", ".join(f"{sql} as {column}" for column, sql in texts.items())
-            + " from raw"
-        )
+        excuse_deletions(table, cells)
+        shape.create_cells(con)
         self._translate(cells)
         typed, joins = _typed_select(cells)
         con.execute("drop table if exists typed")
@@ -401,16 +439,24 @@ class _Loading:
         n_unreadable = self._one("select count(*) from unreadable")
         n_blank = counts.get("blank", 0) + self._one("select count(*) from blank_line")
         n_rows = counts.get("row", 0)
+        n_filtered, n_footer = counts.get("filtered", 0), counts.get("footer", 0)
+        self.account.notices += [
+            Notice(name, table.name, rule, "row_filtered", n)
+            for rule, n in con.execute(
+                "select rule, count(*) from cell where kind = 'filtered' group by rule"
+                " order by rule"
+            ).fetchall()
+        ]
         self.account.ledger.append(
             LedgerRow(
                 name,
                 table.name,
                 "utf-8",
-                n_rows + counts.get("filtered", 0) + n_blank + n_unreadable,
+                n_rows + n_filtered + n_footer + n_blank + n_unreadable,
                 n_rows - (n_bad - n_unreadable),
                 n_bad,
-                counts.get("filtered", 0),
-                0,
+                n_filtered,
+                n_footer,
                 n_blank,
             )
         )
@@ -469,8 +515,9 @@ class _Loading:
             for column, reason, n, first in found
         ]
         con.execute(
-            "copy (select raw.*, typed.bad as reasons from raw join typed using (row_no)"
-            " where len(typed.bad) > 0 order by row_no) to"
+            "copy (select raw.*, bad.reasons from raw join (select row_no,"
+            " list_sort(list_distinct(flatten(list(bad)))) as reasons from typed"
+            " where len(bad) > 0 group by row_no) as bad using (row_no) order by row_no) to"
             f" '{_quoted(self.quarantine / f'{name}.rows.parquet')}' (format parquet)"
         )
         if n_unreadable:
@@ -621,6 +668,10 @@ class _Loading:
 
 
 # --- SQL of one file ----------------------------------------------------------------
+
+
+def _delimiter(part: FileMapping) -> str:
+    return "," if part.delimiter == "auto" else part.delimiter
 
 
 def _with_parts(cells: dict[str, Cell]) -> str:

@@ -1,7 +1,8 @@
 """Canonical tables and vendor mappings, as data (contract §3)."""
 
 from rapport.mapping.canonical import BY_NAME, NOT_WANTED, TABLES, Column, Table
-from rapport.mapping.vendor import FileMapping, Mapping, RowFilter, load_mapping
+from rapport.mapping.source import load_mapping, preset_names
+from rapport.mapping.vendor import FileMapping, Mapping, RowFilter
 
 __all__ = [
     "BY_NAME",
@@ -13,4 +14,5 @@ __all__ = [
     "RowFilter",
     "Table",
     "load_mapping",
+    "preset_names",
 ]
