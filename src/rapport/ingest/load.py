@@ -329,6 +329,11 @@ class _Loading:
         if not ends_with_newline(member):
             drop_unterminated_row(self.con)
         missing = shape.missing()
+        if missing and part.is_optional:
+            self.account.notices.append(
+                Notice(name, table.name, missing[0], "table_absent", 0)
+            )
+            return
         if missing:
             n_rows = self._one("select count(*) from raw") + self._one(
                 "select count(*) from unreadable"
@@ -390,8 +395,9 @@ class _Loading:
         self, part: FileMapping, headers: tuple[str, ...], name: str
     ) -> None:
         """Refuse what does not look like a header: it may be a patient's row."""
-        known = part.known_headers()
-        n_known = sum(header in known for header in header_places(headers))
+        parts = self.mapping.of_file(self.account.files[name])
+        known = [p.known_headers() for p in (*parts, part)]
+        n_known = sum(any(h in k for k in known) for h in header_places(headers))
         if 2 * n_known < len(headers):
             n_rows = _n_data_lines(self.found, self.account.files[name])
             raise FileRefused("header_unrecognised", n_rows)

@@ -21,6 +21,7 @@ from rapport.ingest.cells import Cell
 from rapport.ingest.delimited import FileRefused
 from rapport.ingest.lookup import Lookup
 from rapport.ingest.spelling import (
+    clock_of,
     coded,
     contradicts,
     days_after,
@@ -91,7 +92,7 @@ class Shape:
         self._headers, self._lookups, self._registry = headers, lookups, registry
         self._places = header_places(headers)
         for join in part.join:
-            if lookups.get(join.name) is None:
+            if lookups.get(join.name) is None and not join.is_optional:
                 raise FileRefused("join_file_missing")
         self._unread: set[str] = set()
 
@@ -100,13 +101,20 @@ class Shape:
     def missing(self) -> list[str]:
         """Return the required columns that the file cannot give."""
         columns = self._table.columns
+        forms = self._part.questionnaire
         if self._is_form:
             columns = BY_NAME["measures"].columns
+        if forms and not any(
+            self._has_form(form, n) for form in forms for n in self._occasions(form)
+        ):
+            return ["item"]
         filled = (
             {"instrument", "rater", "administration_id"} if self._is_form else set()
         )
-        for form in self._part.questionnaire:
+        for form in forms:
             filled |= set(form.columns)
+        if self._part.answers and any(f.dates for f in self._part.answers.form):
+            filled.add("administered_at")
         return [
             column.name
             for column in columns
@@ -144,6 +152,9 @@ class Shape:
         """Return SQL of the text of a reference, or None when the file has no such cell."""
         if reference.startswith("="):
             return literal(reference[1:])
+        if "|" in reference:
+            cells = [sql for r in reference.split("|") if (sql := self._cell(r))]
+            return f"coalesce({', '.join(cells)})" if cells else None
         if reference.endswith("?"):
             return f"coalesce({self._cell(reference[:-1]) or 'null::varchar'}, '')"
         place = self._places.get(normal_header(reference))
@@ -164,13 +175,7 @@ class Shape:
         if form is not None and column in form.columns:
             return self._cell(form.columns[column])
         if column in part.date_and_time:
-            day, clock = part.date_and_time[column]
-            parts = (self._cell(day), self._cell(clock))
-            if parts[0] is None:
-                return None
-            return (
-                f"({parts[0]} || coalesce(' ' || nullif({parts[1] or 'null'}, ''), ''))"
-            )
+            return self._cell(part.date_and_time[column][0])
         if column in part.compose:
             return self._composed(part.compose[column])
         if column in part.minutes:
@@ -187,7 +192,10 @@ class Shape:
         cells = [self._cell(reference) for reference in references]
         if any(cell is None for cell in cells):
             return None
-        return "(" + " || '|' || ".join(str(cell) for cell in cells) + ")"
+        if len(cells) == 1:
+            return cells[0]
+        between = f" || {literal(self._part.separator)} || "
+        return "(" + between.join(str(cell) for cell in cells) + ")"
 
     def _text(
         self, column: Column, form: Questionnaire | None = None, n: str = ""
@@ -226,6 +234,10 @@ class Shape:
             return sql
         order = part.dates.get(column.name, part.dates.get(EVERY_COLUMN, "iso"))
         sql = iso_date(sql, order, is_birth=column.kind == "birth_date")
+        if column.name in part.date_and_time:
+            clock = self._cell(part.date_and_time[column.name][1])
+            if clock is not None:
+                sql = f"({sql} || coalesce('T' || nullif({clock_of(clock)}, ''), ''))"
         if column.kind == "utc" and part.timezone:
             sql = in_utc(sql, part.timezone)
         return sql
@@ -316,13 +328,18 @@ class Shape:
         """
         items = self._items(form, n)
         known = self._registry.get(form.instrument, ())
-        if form.items and not form.is_partial and len(items) != len(known or items):
-            raise FileRefused("items_incomplete", column="item")
-        if form.items and not items and not form.is_partial:
+        if items and not form.is_partial and len(items) != len(known or items):
             raise FileRefused("items_incomplete", column="item")
         return items
 
+    def _has_form(self, form: Questionnaire, n: str) -> bool:
+        """Tell whether the file has any column of a form."""
+        total = form.total.replace("{n}", n) if form.total else None
+        return bool(self._items(form, n)) or bool(total and self._cell(total))
+
     def _form_variant(self, form: Questionnaire, n: str) -> list[_Variant]:
+        if not self._has_form(form, n):
+            return []
         items = self._checked_items(form, n)
         values = [
             self._value(self._cell(header), form.labels, form.times)
@@ -344,7 +361,7 @@ class Shape:
             "instrument": literal(form.instrument),
             "rater": literal(form.rater),
             "version": literal(form.version) if form.version else "null::varchar",
-            "total_reported": self._value(total, {}, form.times) or "null::varchar",
+            "total_reported": self._total(total, form.times) or "null::varchar",
         }
         if self._part.table == "measure_items":
             if not items:
@@ -374,8 +391,8 @@ class Shape:
         is_item = self._is_item(form, items, code)
         is_total = like_any(code, form.total) if form.total else "false"
         values = [sql for r in answers.value if (sql := self._cell(r))]
-        value = f"coalesce({', '.join(values)})" if values else "null::varchar"
-        value = self._value(value, answers.labels, answers.times) or "null::varchar"
+        said = f"coalesce({', '.join(values)})" if values else "null::varchar"
+        value = self._value(said, answers.labels, answers.times) or "null::varchar"
         fixed = {
             "administration_id": self._composed(
                 (*answers.id, f"={form.instrument}", f"={form.rater}")
@@ -394,12 +411,26 @@ class Shape:
                 "value": value,
             }
             return [_Variant(texts, is_item)]
-        fixed["total_reported"] = f"case when {is_total} then {value} end"
+        total = without_nulls(value, self._part.nulls.get("total_reported", ()))
+        fixed["total_reported"] = f"case when {is_total} then {total} end"
+        is_date = "false"
+        if form.dates:
+            dated = self._dated(self._table.column("administered_at"), said)
+            is_date = f"({like_any(code, form.dates)} and {self._holds_any(form, items, code)})"
+            fixed["administered_at"] = f"case when {is_date} then {dated} end"
         texts = {
             column.name: fixed.get(column.name) or self._text(column)
             for column in self._table.columns
         }
-        return [_Variant(texts, f"({is_total} or {is_item})")]
+        return [_Variant(texts, f"({is_total} or {is_item} or {is_date})")]
+
+    def _holds_any(self, form: CodedForm, items: dict[str, str], code: str) -> str:
+        """Return the condition that the row's administration has answers of the form."""
+        answers = self._part.answers
+        assert answers is not None
+        id_ = self._composed(answers.id) or "row_no"
+        codes = (*items, *form.total)
+        return f"coalesce(bool_or({like_any(code, codes)}) over (partition by {id_}), false)"
 
     def _is_item(self, form: CodedForm, items: dict[str, str], code: str) -> str:
         """Return the condition that a row is an item of this form and of no other.
@@ -451,6 +482,13 @@ class Shape:
             return "false"
         id_ = self._composed(answers.id) or "row_no"
         return f"coalesce(bool_or({like_any(code, tuple(own))}) over (partition by {id_}), false)"
+
+    def _total(self, cell: str | None, times: float) -> str | None:
+        if cell is None:
+            return None
+        return self._value(
+            without_nulls(cell, self._part.nulls.get("total_reported", ())), {}, times
+        )
 
     def _value(
         self, cell: str | None, labels: AnyMapping[str, float], times: float
@@ -599,7 +637,8 @@ class Shape:
         known: set[str] = set()
         for join in self._part.join:
             found = self._lookups[join.name]
-            assert found is not None
+            if found is None:
+                continue
             equal = []
             for n, reference in enumerate(join.on, start=1):
                 here = self._cell(reference) or "null"

@@ -62,16 +62,16 @@ def coded(text: str, codes: Mapping[str, str]) -> str:
     """Return the code of a vendor's spelling, case and outer blanks aside."""
     if not codes:
         return text
-    blank = codes.get("")
+    blank, other = codes.get(""), codes.get("*")
+    rest = text if other is None else literal(other)
     whens = " ".join(
         f"when {literal(vendor.strip().lower())} then {literal(code)}"
         for vendor, code in codes.items()
-        if vendor
+        if vendor not in ("", "*")
     )
-    known = f"case lower({text}) {whens} else {text} end" if whens else text
-    if blank is None:
-        return known
-    return f"case when {text} is null then {literal(blank)} else {known} end"
+    known = f"case lower({text}) {whens} else {rest} end" if whens else rest
+    nothing = "null" if blank is None else literal(blank)
+    return f"case when {text} is null then {nothing} else {known} end"
 
 
 def truth(text: str, yes: tuple[str, ...], no: tuple[str, ...]) -> str:
@@ -200,11 +200,11 @@ def _serial(text: str, start: str) -> str:
     if start == "1904-01-01":
         days = number
     moment = f"timestamp '{start}' + to_seconds(round(({days}) * 86400)::bigint)"
-    shape = f"case when {number} = floor({number}) then '%Y-%m-%d' else '%Y-%m-%dT%H:%M:%S' end"
-    return (
-        f"case when {number} between 1 and {_LAST_SERIAL}"
-        f" then strftime({moment}, {shape}) else {text} end"
+    written = (
+        f"case when {number} = floor({number}) then strftime({moment}, '%Y-%m-%d')"
+        f" else strftime({moment}, '%Y-%m-%dT%H:%M:%S') end"
     )
+    return f"case when {number} between 1 and {_LAST_SERIAL} then {written} else {text} end"
 
 
 def contradicts(text: str, order: DateOrder) -> str | None:

@@ -5,8 +5,8 @@ One TOML a source; these models are what it may say, and where its JSON Schema c
 (names, contact details, record numbers, note text) does not load.
 
 A *reference* names a cell of the file's row: a header; ``join.header`` for a header of a
-joined file; ``header?`` where the header may be absent or the cell blank; ``=text`` for a
-fixed text.
+joined file; ``header?`` where the header may be absent or the cell blank; ``a|b`` for the
+first of several that is filled in; ``=text`` for a fixed text.
 """
 
 from __future__ import annotations
@@ -132,12 +132,14 @@ class Join(_Part):
         match: a glob over the files that are read.
         on: reference of this row -> header of the other file; all must be equal.
         filter: rows of the other file that count; of several, the last one is taken.
+        is_optional: a delivery without the file is read too, its headers being blank.
     """
 
     name: RuleName
     match: str
     on: dict[str, str] = Field(min_length=1)
     filter: tuple[RowFilter, ...] = ()
+    is_optional: bool = False
 
 
 class Words(_Part):
@@ -216,6 +218,7 @@ class CodedForm(_Part):
         version: version of the form.
         total: codes of the total.
         items: codes in the order of the registry's items, or a table ``code = "item"``.
+        dates: codes whose value is the date the form was filled in.
     """
 
     instrument: str
@@ -223,6 +226,7 @@ class CodedForm(_Part):
     version: str | None = None
     total: tuple[str, ...] = ()
     items: tuple[str, ...] | dict[str, str] = ()
+    dates: tuple[str, ...] = ()
 
 
 class Answers(_Part):
@@ -264,10 +268,12 @@ class FileMapping(_Part):
         header_rows: how many rows the header has; their words are joined by a blank.
         allow_unterminated: take the last row even when its line was never ended.
         max_bad_share: above this share of bad rows the file is refused whole.
+        is_optional: a file without the table's required columns is passed over for it.
         mode: ``snapshot`` when the file is the whole truth of its table and the manifest
             says nothing; ``delta`` by default.
         columns: canonical column -> reference; of a list, the first that is filled in.
-        compose: canonical column -> references joined by ``|`` into one id.
+        compose: canonical column -> references joined by ``separator`` into one id.
+        separator: what stands between the parts of a composed id.
         constants: canonical column -> the same text in every row.
         date_and_time: canonical column -> references of its date and of its time.
         minutes: canonical column -> reference of the minutes after ``started_at``.
@@ -277,7 +283,8 @@ class FileMapping(_Part):
         decimal: the decimal sign of numbers.
         thousands: the sign between thousands.
         nulls: canonical column (or ``*``) -> words that mean nothing is there.
-        codes: canonical column -> vendor's spelling -> code; ``""`` is a blank cell.
+        codes: canonical column -> vendor's spelling -> code; ``""`` is a blank cell, ``*``
+            any other.
         booleans: canonical column -> the words for yes and no.
         fold: rows that share the table's id are one row; each column takes its first
             filled value.
@@ -299,9 +306,11 @@ class FileMapping(_Part):
     header_rows: int = Field(1, ge=1, le=5)
     allow_unterminated: bool = False
     max_bad_share: float | None = Field(None, gt=0, le=1)
+    is_optional: bool = False
     mode: Literal["snapshot", "delta"] | None = None
     columns: dict[str, str | tuple[str, ...]] = {}
     compose: dict[str, tuple[str, ...]] = {}
+    separator: str = "|"
     constants: dict[str, str] = {}
     date_and_time: dict[str, tuple[str, str]] = {}
     minutes: dict[str, str] = {}
@@ -354,8 +363,8 @@ class FileMapping(_Part):
 
     def _check_names(self) -> None:
         known = {column.name for column in BY_NAME[self.table].columns}
-        if self.table == "measure_items":  # the items of a form mapped as measures
-            known |= {column.name for column in BY_NAME["measures"].columns}
+        if self.questionnaire or self.answers:  # both tables are made of one entry
+            known |= {c.name for name in _FORM_TABLES for c in BY_NAME[name].columns}
         for key in (
             "columns",
             "compose",
@@ -390,7 +399,11 @@ class FileMapping(_Part):
         return not reference.startswith("=") and is_unwanted(header)
 
     def references(self) -> Iterator[str]:
-        """Give every reference that a canonical value is made of."""
+        """Give every single reference that a canonical value is made of."""
+        for said in self._references():
+            yield from (said,) if said.startswith("=") else said.split("|")
+
+    def _references(self) -> Iterator[str]:
         for said in self.columns.values():
             yield from (said,) if isinstance(said, str) else said
         for parts in self.compose.values():
@@ -416,6 +429,10 @@ class FileMapping(_Part):
 
     def conditions(self) -> Iterator[str]:
         """Give every reference that only decides about a row: filters and joins."""
+        for said in self._conditions():
+            yield from said.split("|")
+
+    def _conditions(self) -> Iterator[str]:
         yield from (rule.column for rule in self.filter)
         for form in self.questionnaire:
             yield from (rule.column for rule in form.only)
@@ -455,7 +472,12 @@ class FileMapping(_Part):
     def known_headers(self) -> KnownHeaders:
         """Return the headers that the mapping has a word for."""
         table = BY_NAME[self.table]
-        known = {h for c in table.columns if (h := self.header_of(c.name))}
+        known = {
+            single
+            for c in table.columns
+            if (h := self.header_of(c.name))
+            for single in h.split("|")
+        }
         known |= set(self.references()) | set(self.conditions()) | set(self.drop)
         known |= {h for form in self.questionnaire for h in form.leave_out}
         return KnownHeaders.of(
@@ -483,7 +505,7 @@ _FORM_TABLES = ("measures", "measure_items")
 class Ignored(_Part):
     """Files of a delivery that are known and not wanted."""
 
-    match: str
+    match: str | tuple[str, ...]
 
 
 class MappingFile(_Part):
@@ -525,19 +547,28 @@ class Mapping:
     ignore: tuple[Ignored, ...] = ()
 
     def of_file(self, name: str) -> list[FileMapping]:
-        """Return what a file of this name feeds, one part a canonical table and entry."""
-        own = [entry for entry in self.file if _matches(name, entry.match)]
-        taken = {table for entry in own for table in entry.tables()}
-        below = [
-            entry
-            for entry in self.preset
-            if _matches(name, entry.match) and not taken & set(entry.tables())
-        ]
-        return [part for entry in (*own, *below) for part in entry.parts()]
+        """Return what a file of this name feeds, one part a canonical table.
+
+        For each table the first entry counts that matches; own entries go first.
+        """
+        chosen: list[FileMapping] = []
+        taken: set[str] = set()
+        for entry in (*self.file, *self.preset):
+            if _matches(name, entry.match) and not taken & set(entry.tables()):
+                chosen.append(entry)
+                taken |= set(entry.tables())
+        return [part for entry in chosen for part in entry.parts()]
 
     def is_ignored(self, name: str) -> bool:
         """Tell whether a file is known and not wanted."""
-        return any(_matches(name, ignored.match) for ignored in self.ignore)
+        patterns = [
+            pattern
+            for ignored in self.ignore
+            for pattern in (
+                (ignored.match,) if isinstance(ignored.match, str) else ignored.match
+            )
+        ]
+        return any(_matches(name, pattern) for pattern in patterns)
 
     def mode_of(self, table: str) -> str:
         """Return how a table is taken when the manifest says nothing."""
