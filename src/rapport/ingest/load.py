@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -88,6 +88,8 @@ class Door:
         self.codes = CodeLists(settings.project_root / "dbt_project" / "seeds")
         self.translator = Translator(keys, self.codes)
         self._open = ExitStack()
+        # Told of every table of a file that is read: its opaque name, how it is shaped.
+        self.on_shape: Callable[[str, Shape], None] = lambda name, shape: None
 
     def __enter__(self) -> Self:
         self.con = self._open.enter_context(scratch(self.settings))
@@ -324,6 +326,7 @@ class _Loading:
         table = BY_NAME[part.table]
         self._check_header(part, raw.headers, name)
         shape = Shape(part, raw.headers, looked_up, self.door.codes.items_of)
+        self.door.on_shape(name, shape)
         self._count_dropped(name, table, shape, raw.headers)
         read_delimited(self.con, member, _delimiter(part), raw)
         if not ends_with_newline(member):

@@ -146,6 +146,55 @@ class Shape:
                 used |= {normal_header(r.replace("{n}", n)) for r in said}
         return used
 
+    def described(self) -> list[tuple[str, str, str]]:
+        """Return (canonical column, what the mapping takes it from, how it is found).
+
+        Only words of the mapping are told, and canonical names.
+        """
+        part = self._part
+        if self._table.name == "measure_items" and self._is_form:
+            return [
+                (
+                    "item",
+                    f"{form.instrument} ({form.rater})",
+                    f"{len(self._items(form, n))} items",
+                )
+                for form in part.questionnaire
+                for n in self._occasions(form)
+                if self._has_form(form, n)
+            ]
+        told = []
+        for column in self._table.columns:
+            said = self._said_of(column.name)
+            if not said:
+                continue
+            is_there = self._raw_text(column.name) is not None or self._is_form
+            how = "read" if is_there else "required" if column.required else "absent"
+            told.append((column.name, said, how))
+        return told
+
+    def _said_of(self, column: str) -> str:
+        part = self._part
+        if column in part.compose:
+            return " + ".join(part.compose[column])
+        if column in part.date_and_time:
+            return " + ".join(part.date_and_time[column])
+        if column in part.minutes:
+            return f"started_at + {part.minutes[column]} minutes"
+        if column in part.constants and column not in part.columns:
+            return f"always {part.constants[column]}"
+        if part.questionnaire and column in (
+            "administration_id",
+            "instrument",
+            "rater",
+        ):
+            return ", ".join(
+                dict.fromkeys(form.instrument for form in part.questionnaire)
+            )
+        if part.answers and column in ("administration_id", "instrument", "rater"):
+            return ", ".join(form.instrument for form in part.answers.form)
+        return " or ".join(part.sources_of(column))
+
     # --- cells of a row ---------------------------------------------------------------
 
     def _cell(self, reference: str) -> str | None:
