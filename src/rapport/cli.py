@@ -36,8 +36,12 @@ identity = typer.Typer(
 mapping = typer.Typer(
     help="Vendor mappings: list, try on a file, propose.", no_args_is_help=True
 )
+quarantine = typer.Typer(
+    help="Refused rows and files: why, and again.", no_args_is_help=True
+)
 app.add_typer(demo, name="demo")
 app.add_typer(mapping, name="mapping")
+app.add_typer(quarantine, name="quarantine")
 app.add_typer(identity, name="identity")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -340,6 +344,57 @@ def demo_check(
         f"found {found['n_found']} · published {found['n_published']}"
     )
     print(f"recall {found['recall']:.3f} · precision {found['precision']:.3f}")
+
+
+@quarantine.command("list")
+def quarantine_list(json_: Json = False) -> None:
+    """List the deliveries of which something is in quarantine."""
+    from rapport.quarantine import print_quarantined, quarantined
+    from rapport.report import print_json
+
+    found = quarantined(_settings())
+    if json_:
+        print_json(found)
+    else:
+        print_quarantined(found)
+
+
+@quarantine.command("show")
+def quarantine_show(
+    batch: Annotated[str, typer.Argument(help="The delivery's opaque id.")],
+    values: Annotated[
+        bool, typer.Option("--values", help="Cells too; terminal only, and logged.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Show why, in which rows, and what to do."""
+    from rapport.quarantine import print_shown, shown
+    from rapport.report import print_json
+
+    found = shown(_settings(), batch, values=values)
+    if json_:
+        print_json(found)
+    else:
+        print_shown(found)
+
+
+@quarantine.command("retry")
+def quarantine_retry(
+    batch: Annotated[str, typer.Argument(help="The delivery's opaque id.")],
+) -> None:
+    """Read a delivery again, as it lies in the inbox now, in place of what was loaded."""
+    from rapport import night as chain
+    from rapport.report import new_quarantine, quarantine_lines
+
+    settings = _settings()
+    counts = chain.retry_delivery(settings, batch)
+    observe.say(
+        f"{counts['batch_id']}: {counts['outcome']}, {counts['n_rows_in']:,} rows in: "
+        f"{counts['n_rows_loaded']:,} loaded, {counts['n_rows_quarantined']:,} in "
+        "quarantine; next: rapport night"
+    )
+    left = {row for row in new_quarantine(settings) if row[0] == batch}
+    _exit_for_quarantine(quarantine_lines(settings, left))
 
 
 @identity.command("export")

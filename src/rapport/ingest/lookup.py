@@ -6,18 +6,18 @@ how many keys had several is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 import duckdb
 
+from rapport.ingest.readers import Source
 from rapport.ingest.spelling import like_any
 from rapport.mapping.vendor import FileMapping, Join, RowFilter, normal_header
 
-# What reads a file into ``raw``, table by table, and gives each table's headers.
-Reader = Callable[[Path, FileMapping], Iterator[tuple[str, ...]]]
+# What reads a file or a sheet into ``raw`` and gives its headers; None: it cannot be read.
+Reader = Callable[[Source, FileMapping], tuple[str, ...] | None]
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Lookups:
     """The lookups of one delivery."""
 
     def __init__(
-        self, con: duckdb.DuckDBPyConnection, members: Sequence[Path], read: Reader
+        self, con: duckdb.DuckDBPyConnection, sources: Sequence[Source], read: Reader
     ) -> None:
-        self._con, self._members, self._read = con, members, read
+        self._con, self._sources, self._read = con, sources, read
         self._found: dict[tuple[str, str], Lookup | None] = {}
 
     def of(self, join: Join, part: FileMapping) -> Lookup | None:
@@ -65,31 +65,29 @@ class Lookups:
         pile = f"lookup_{number}_rows"
         headers: tuple[str, ...] = ()
         n_tables = 0
-        for member in self._members:
-            if not fnmatchcase(member.name.lower(), join.match.lower()):
+        for source in self._sources:
+            if not _is_named(source, join.match):
                 continue
-            for found in self._read(member, part):
-                names = _first_places(found)
-                if any(key not in names for key in keys):
-                    continue
-                if not n_tables:
-                    headers = tuple(names)
-                    columns = ", ".join(
-                        f"v{n + 1} varchar" for n in range(len(headers))
-                    )
-                    con.execute(f"create temp table {pile} (n bigint, {columns})")
-                values = ", ".join(
-                    f"nullif(trim(c{names[h]}), '')" if h in names else "null"
-                    for h in headers
-                )
-                kept = " and ".join(
-                    ["true", *(f"not {skipped(rule, names)}" for rule in join.filter)]
-                )
-                con.execute(
-                    f"insert into {pile} select {n_tables}::bigint * 1e12::bigint + row_no,"
-                    f" {values} from raw where {kept}"
-                )
-                n_tables += 1
+            found = self._read(source, part)
+            names = header_places(found or ())
+            if any(key not in names for key in keys):
+                continue
+            if not n_tables:
+                headers = tuple(names)
+                columns = ", ".join(f"v{n + 1} varchar" for n in range(len(headers)))
+                con.execute(f"create temp table {pile} (n bigint, {columns})")
+            values = ", ".join(
+                f"nullif(trim(c{names[h]}), '')" if h in names else "null"
+                for h in headers
+            )
+            kept = " and ".join(
+                ["true", *(f"not {skipped(rule, names)}" for rule in join.filter)]
+            )
+            con.execute(
+                f"insert into {pile} select {n_tables}::bigint * 1e12::bigint + row_no,"
+                f" {values} from raw where {kept}"
+            )
+            n_tables += 1
         if not n_tables:
             return None
         return self._one_a_key(pile, headers, keys, number)
@@ -118,11 +116,16 @@ class Lookups:
         return Lookup(f"lookup_{number}", headers, int(row[0]))
 
 
-def _first_places(headers: tuple[str, ...]) -> dict[str, int]:
+def header_places(headers: tuple[str, ...]) -> dict[str, int]:
+    """Return the position of each normalised header; of two alike, the first."""
     places: dict[str, int] = {}
     for place, header in enumerate(headers, start=1):
         places.setdefault(normal_header(header), place)
     return places
+
+
+def _is_named(source: Source, pattern: str) -> bool:
+    return any(fnmatchcase(name.lower(), pattern.lower()) for name in source.names)
 
 
 def skipped(rule: RowFilter, places: dict[str, int]) -> str:

@@ -12,13 +12,13 @@ text is row 1. NDJSON counts lines and Parquet counts rows, both from 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from rapport.mapping.vendor import normal_header
+from rapport.mapping.vendor import FileMapping, normal_header
 
 MAX_COLUMNS = 2_000
 MAX_CELL_BYTES = 16 << 20
@@ -61,16 +61,69 @@ class RawTable:
     n_title_rows: int = 0
 
 
-def known_share(headers: tuple[str, ...], known: set[str]) -> float:
-    """Return the share of a row's filled cells that a mapping has a word for.
+def is_header(headers: tuple[str, ...], known: Container[str]) -> bool:
+    """Tell whether a row looks like a header: half of its words are the mapping's.
 
-    A header below one half does not look like one (privacy.md A1): its "names" may be
-    a patient's row.
+    One that does not may be a patient's row, so its "names" are never printed
+    (privacy.md A1).
     """
     filled = [header for header in headers if header.strip()]
-    if not filled:
-        return 0.0
-    return sum(normal_header(header) in known for header in filled) / len(filled)
+    return bool(filled) and 2 * n_known(headers, known) >= len(filled)
+
+
+def n_known(headers: tuple[str, ...], known: Container[str]) -> int:
+    """Count the words of a row that the mapping knows."""
+    return sum(normal_header(header) in known for header in headers)
+
+
+def find_header(
+    rows: Sequence[Sequence[str]],
+    part: FileMapping,
+    known: Container[str],
+    *,
+    after: int = 0,
+    is_merged: bool = False,
+) -> tuple[int, tuple[str, ...]]:
+    """Return the number of the header's last row, and its words by position.
+
+    With ``auto`` it is the row that the mapping knows the most words of, titles above
+    it left aside; of two alike (a header on every page) the first.
+
+    Args:
+        rows: the first rows of the table.
+        part: what the mapping says.
+        known: the normalised headers that it has a word for.
+        after: rows at the start that cannot be the header.
+        is_merged: merged cells are filled already.
+    """
+    if part.header_row != "auto":
+        first = part.header_row - 1
+        words = _joined(rows[first : first + part.header_rows], is_merged=is_merged)
+        return first + part.header_rows, words
+    best, best_known, words = after, 0, _joined(rows[after : after + 1], is_merged=True)
+    is_found = False
+    for at in range(after, len(rows) - part.header_rows + 1):
+        here = _joined(rows[at : at + part.header_rows], is_merged=is_merged)
+        if not is_found and not any(words) and any(here):
+            best, words = at, here
+        if is_header(here, known) and n_known(here, known) > best_known:
+            best, best_known, words, is_found = at, n_known(here, known), here, True
+    return min(best + part.header_rows, max(len(rows), 1)), words
+
+
+def _joined(rows: Sequence[Sequence[str]], *, is_merged: bool) -> tuple[str, ...]:
+    """Join the rows of a header; a cell merged over several stands over each of them."""
+    width = max((len(row) for row in rows), default=0)
+    words: list[list[str]] = [[] for _ in range(width)]
+    for number, row in enumerate(rows, start=1):
+        above = ""
+        for place in range(width):
+            cell = row[place] if place < len(row) else ""
+            if cell.strip() or is_merged or number == len(rows):
+                above = cell
+            if above.strip() and above not in words[place]:
+                words[place].append(above)
+    return tuple(" ".join(parts) for parts in words)
 
 
 def clear_raw(con: duckdb.DuckDBPyConnection) -> None:

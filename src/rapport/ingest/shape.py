@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import duckdb
 
 from rapport.ingest.cells import Cell
-from rapport.ingest.delimited import FileRefused
-from rapport.ingest.lookup import Lookup
+from rapport.ingest.lookup import Lookup, header_places
+from rapport.ingest.raw import FileRefused
 from rapport.ingest.spelling import (
     clock_of,
     coded,
@@ -40,10 +40,10 @@ from rapport.mapping.vendor import (
     EVERY_COLUMN,
     CodedForm,
     Questionnaire,
-    is_unwanted,
     normal_header,
 )
 
+_ABSENT = "null::varchar"
 _NUMBERS = ("number", "integer", "item_value")
 _DATED = ("date", "birth_date", "timestamp", "utc")
 Registry = AnyMapping[str, Sequence[str]]
@@ -262,7 +262,7 @@ class Shape:
             if name == "timezone" and part.timezone:
                 return literal(part.timezone)
             blank = part.codes.get(name, {}).get("")
-            return "null::varchar" if blank is None else literal(blank)
+            return _ABSENT if blank is None else literal(blank)
         sql = without_nulls(sql, part.nulls.get(name, ()))
         if name in part.minutes:
             start = self._text(self._table.column("started_at"))
@@ -406,11 +406,11 @@ class Shape:
         mark = [f"={form.instrument}", f"={form.rater}", *([f"={n}"] if n else [])]
         id_ = self._composed((*form.id, *mark))
         fixed = {
-            "administration_id": id_ or "null::varchar",
+            "administration_id": id_ or _ABSENT,
             "instrument": literal(form.instrument),
             "rater": literal(form.rater),
-            "version": literal(form.version) if form.version else "null::varchar",
-            "total_reported": self._total(total, form.times) or "null::varchar",
+            "version": literal(form.version) if form.version else _ABSENT,
+            "total_reported": self._total(total, form.times) or _ABSENT,
         }
         if self._part.table == "measure_items":
             if not items:
@@ -440,16 +440,16 @@ class Shape:
         is_item = self._is_item(form, items, code)
         is_total = like_any(code, form.total) if form.total else "false"
         values = [sql for r in answers.value if (sql := self._cell(r))]
-        said = f"coalesce({', '.join(values)})" if values else "null::varchar"
-        value = self._value(said, answers.labels, answers.times) or "null::varchar"
+        said = f"coalesce({', '.join(values)})" if values else _ABSENT
+        value = self._value(said, answers.labels, answers.times) or _ABSENT
         fixed = {
             "administration_id": self._composed(
                 (*answers.id, f"={form.instrument}", f"={form.rater}")
             )
-            or "null::varchar",
+            or _ABSENT,
             "instrument": literal(form.instrument),
             "rater": literal(form.rater),
-            "version": literal(form.version) if form.version else "null::varchar",
+            "version": literal(form.version) if form.version else _ABSENT,
         }
         if self._part.table == "measure_items":
             if not items:
@@ -609,13 +609,20 @@ class Shape:
         table = BY_NAME["measures"] if self._is_form else self._table
         return [column for column in table.columns if column.kind in _DATED]
 
-    def create_cells(self, con: duckdb.DuckDBPyConnection) -> None:
+    def create_cells(self, con: duckdb.DuckDBPyConnection) -> set[str]:
         """Leave the table ``cell``: ``row_no``, ``kind``, ``rule``, one text a column.
 
         Grain: one row a canonical row; one row a row of the file that makes none.
+
+        Returns:
+            The canonical columns that it has; the file holds nothing for the others.
         """
         variants = self._variants()
-        names = [column.name for column in self._table.columns]
+        names = [
+            column.name
+            for column in self._table.columns
+            if any(variant.texts.get(column.name) != _ABSENT for variant in variants)
+        ]
         con.execute("drop table if exists cell")
         if len(variants) == 1 and variants[0].applies is None:
             texts = variants[0].texts
@@ -626,6 +633,7 @@ class Shape:
         if self._part.fold or (self._part.answers and self._table.name == "measures"):
             query = _folded(query, names, self._table)
         con.execute(f"create temp table cell as {query}")
+        return set(names)
 
     def _many(self, variants: list[_Variant], names: list[str]) -> str:
         marks = ", ".join(
@@ -659,7 +667,7 @@ class Shape:
             f"when {self._skipped(rule)} then {literal(rule.name)}"
             for rule in self._part.filter
         ]
-        rule = f"case {' '.join(rules)} end" if rules else "null::varchar"
+        rule = f"case {' '.join(rules)} end" if rules else _ABSENT
         footers = [self._is_repeated_header(cells)]
         if self._part.footer:
             first = f"lower(coalesce({', '.join(filled)}))"
@@ -710,19 +718,6 @@ class Shape:
         if rule.keep:
             return f"(not {like_any(text, rule.keep)})"
         return like_any(text, rule.drop)
-
-
-def header_places(headers: tuple[str, ...]) -> dict[str, int]:
-    """Return the position of each normalised header; of two alike, the first."""
-    places: dict[str, int] = {}
-    for place, header in enumerate(headers, start=1):
-        places.setdefault(normal_header(header), place)
-    return places
-
-
-def unwanted_places(headers: tuple[str, ...]) -> list[int]:
-    """Return the positions of headers that name a person, a contact or a note."""
-    return [n for n, header in enumerate(headers, start=1) if is_unwanted(header)]
 
 
 def excuse_deletions(table: Table, cells: dict[str, Cell]) -> None:

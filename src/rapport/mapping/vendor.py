@@ -576,16 +576,31 @@ class Mapping:
         return "snapshot" if said and set(said) == {"snapshot"} else "delta"
 
     def is_joined(self, name: str) -> bool:
-        """Tell whether other files are looked up in a file of this name."""
-        return any(
-            _matches(name, join.match)
+        """Tell whether rows of other files are looked up in a file of this name."""
+        return bool(self.joins_of((name,)))
+
+    def joins_of(self, names: Iterable[str]) -> list[Join]:
+        """Return the joins that look rows up in a file of one of these names."""
+        return [
+            join
             for entry in (*self.file, *self.preset)
             for join in entry.join
-        )
+            if any(_matches(name, join.match) for name in names)
+        ]
 
 
 def _matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name.lower(), pattern.lower())
+
+
+def known_to(parts: Iterable[FileMapping], others: Iterable[str] = ()) -> KnownHeaders:
+    """Return the headers that any part of a mapping, or the unwanted list, knows."""
+    found = [part.known_headers() for part in parts]
+    more = KnownHeaders.of([*NOT_WANTED, *others])
+    return KnownHeaders(
+        more.names.union(*(known.names for known in found)),
+        more.shapes + tuple(shape for known in found for shape in known.shapes),
+    )
 
 
 def normal_header(header: str) -> str:
