@@ -10,5 +10,6 @@ CHAPTERS = (
     "test_f2_goals",
     "test_g_outcomes",
     "test_h_cohorts",
+    "test_j_settings",
     "test_k_edges",
 )
