@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date
+from collections.abc import Iterator
 from typing import Any
 
 from oracle import reading
@@ -61,6 +62,18 @@ from oracle.sessions import (
     read_session,
 )
 from oracle.settings import Settings
+from oracle.signals import (
+    Signal,
+    deterioration_signals,
+    disengagement_signals,
+    end_of,
+    mismatch_signals,
+    rupture_signals,
+    stall_signal,
+    strain_signals,
+    weak_early_signal,
+    within_episode,
+)
 from oracle.therapist import Marker, Strengthening, markers_of, strengthening
 from oracle.versions import Delivery, current_rows, item_sets
 
@@ -403,6 +416,47 @@ def _outcomes(clinic: Clinic) -> None:
                 clinic.stalls += found
 
 
+def signals_of(clinic: Clinic) -> list[Signal]:
+    """I: every signal of the clinic, closed where its episode ended."""
+    found = []
+    for episode in clinic.episodes:
+        end = end_of(episode, clinic.settings)
+        for signal in _open_signals(clinic, episode):
+            ended = within_episode(signal, end)
+            if ended is not None:
+                found.append(ended)
+    return found
+
+
+def _open_signals(clinic: Clinic, episode: Episode) -> Iterator[Signal]:
+    settings, primary = clinic.settings, clinic.primary[episode.key]
+    for rupture in clinic.default_ruptures(episode):
+        yield from rupture_signals(rupture, settings)
+    for stall in clinic.stalls:
+        if stall.episode is episode:
+            yield stall_signal(stall)
+    markers = clinic.markers[episode.key]
+    yield from strain_signals(episode, markers)
+    if primary is not None:
+        rows = [r for r in clinic.of_episode(episode) if r.instrument is primary]
+        answers = {
+            marker.session.key: marker.answers["goals_inconsistent"]
+            for marker in markers
+        }
+        yield from mismatch_signals(episode, rows, primary, answers, settings)
+        early = early_alliance(primary, rows, settings)
+        if early["early_alliance_band"] == "weak":
+            signal = weak_early_signal(
+                episode, rows, primary, early["early_alliance_session"], settings
+            )
+            if signal is not None:
+                yield signal
+    for instrument in OUTCOMES:
+        scores = clinic.outcome_scores.get((episode.key, instrument.code), [])
+        yield from deterioration_signals(episode, instrument, scores, settings)
+    yield from disengagement_signals(episode, clinic.as_of, settings)
+
+
 # --- the published tables --------------------------------------------------------------
 
 
@@ -441,6 +495,7 @@ def tables_of(clinic: Clinic) -> Tables:
         "alliance.fct_strengthening": _fct_strengthening(clinic),
         "outcomes.fct_episode_outcome": _fct_episode_outcome(clinic),
         "outcomes.fct_stall": _fct_stall(clinic),
+        "outcomes.fct_care_signal": _fct_care_signal(clinic),
     }
 
 
@@ -667,5 +722,26 @@ def _fct_stall(clinic: Clinic) -> dict[tuple[Any, ...], dict[str, Any]]:
             "weak_component": stall.weak_component,
             "alliance_reviewed": stall.alliance_reviewed,
             "resumed_session_number": stall.resumed_number,
+        }
+    return found
+
+
+def _fct_care_signal(clinic: Clinic) -> dict[tuple[Any, ...], dict[str, Any]]:
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for signal in signals_of(clinic):
+        grain = (
+            signal.name,
+            signal.episode.key,
+            signal.instrument,
+            signal.opened_on,
+            signal.therapist,
+        )
+        assert grain not in found, f"two signals share {grain}"
+        found[grain] = {
+            "client_key": signal.episode.client,
+            "clinic_key": signal.episode.clinic,
+            "closed_on": signal.closed_on,
+            "closed_reason": signal.reason,
+            "status": "open" if signal.closed_on is None else "closed",
         }
     return found

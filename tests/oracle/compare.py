@@ -47,7 +47,13 @@ GRAIN = {
     "alliance.fct_strengthening": ("session_key",),
     "outcomes.fct_episode_outcome": ("episode_key", "instrument"),
     "outcomes.fct_stall": ("episode_key", "instrument", "stall_date"),
-    "outcomes.fct_care_signal": ("signal_key",),
+    "outcomes.fct_care_signal": (
+        "signal",
+        "episode_key",
+        "instrument",
+        "opened_on",
+        "therapist_key",
+    ),
 }
 
 

@@ -99,6 +99,10 @@ class Course:
     outcome: Instrument = SCALES["PCL-5"]
     outcome_total: float = 0.0
     outcome_is_reported: bool = False
+    is_steady: bool = False  # one therapist, weekly, forms in order: long series
+    n_low: int = 0  # forms until a repair
+    shift: float = 0.0  # how the therapist sees it, in units
+    strain: int = 1  # level of the therapist's answers
 
 
 class RandomClinic:
@@ -233,16 +237,23 @@ class RandomClinic:
             self.random.choice((WAI_SR, WAI_SR, WAI_S, SRS)),
             self._chance(0.5),
         )
+        course.is_steady = is_known and self._chance(0.6)
+        course.shift = self.random.choice((0, 0, 0.5, -0.5, 1, -1, 1.25))
         if self._chance(0.25):
             course.last_day = self.random.choice(_CLOCK_CHANGES)
-        course.outcome = self.random.choice((*OUTCOMES, *[OUTCOMES[0]] * 6))
+        if course.is_steady:
+            course.last_day -= timedelta(days=self.random.choice((0, 50, 100)))
+        course.outcome = self.random.choice((*OUTCOMES, *[OUTCOMES[0]] * 8))
         course.outcome_is_reported = self._chance(0.6)
         course.outcome_total = course.outcome.total_high * self.random.choice(
             (0.3, 0.5, 0.6)
         )
         episodes = self._episodes(course)
         day = course.last_day
-        for _ in range(self.random.randint(2, 15)):
+        n_visits = self.random.randint(2, 12)
+        if course.is_steady:
+            n_visits = self.random.randint(6, 20)
+        for _ in range(n_visits):
             self._visit(course, day, episodes)
             day += timedelta(days=self._gap(course))
         self._goals(course, episodes)
@@ -250,7 +261,7 @@ class RandomClinic:
             self._diagnosis(course)
 
     def _gap(self, course: Course) -> int:
-        weekly = self._chance(0.75)
+        weekly = self._chance(0.93 if course.is_steady else 0.7)
         return 7 if weekly else self.random.choice(_GAPS)
 
     def _merges(self, client: str) -> tuple[str, ...]:
@@ -271,12 +282,13 @@ class RandomClinic:
 
     def _episodes(self, course: Course) -> list[str]:
         ids = []
-        for _ in range(self.random.choice((0, 0, 0, 1, 1, 1, 2, 3))):
+        n_episodes = self.random.choice((0, 0, 0, 1, 1, 1, 2, 3))
+        for _ in range(min(n_episodes, 1) if course.is_steady else n_episodes):
             opened = course.last_day + timedelta(
                 days=self.random.choice((-20, 0, 0, 0, 14, 35, 100))
             )
             closed = self.random.choice(
-                (None, None, opened + timedelta(days=self.random.randint(0, 90)),
+                (None, None, opened + timedelta(days=self.random.randint(0, 150)),
                  date(2026, 7, 20), LAST_DAY)  # fmt: skip
             )
             id_ = self._id("E")
@@ -320,7 +332,7 @@ class RandomClinic:
 
     def _visit(self, course: Course, day: date, episodes: list[str]) -> None:
         therapist = self.therapists[0]
-        if self._chance(0.15):
+        if self._chance(0.12):
             therapist = self.random.choice(self.therapists)
         started = self._clock(day)
         id_ = self._id("S")
@@ -331,9 +343,13 @@ class RandomClinic:
             )
             ended = end.isoformat(timespec="minutes")
         status = self.random.choice(_STATUSES)
+        if course.is_steady and self._chance(0.7):
+            status = "attended"
         if day > LAST_DAY and self._chance(0.7):
             status = "scheduled"
         named = self.random.choice((*episodes, "", "", "E-nobody"))
+        if course.is_steady:
+            named = episodes[0] if episodes else ""
         row = {
             "session_id": id_,
             "client_id": self.random.choice(course.ids),
@@ -371,16 +387,16 @@ class RandomClinic:
         if self._chance(0.12):  # a second form, or another instrument
             other = self.random.choice((WAI_SR, WAI_S, SRS, course.instrument))
             form(other.code, "client", self._items_for(other, self._mid(other)))
-        if course.instrument is not SRS and self._chance(0.45):
+        if course.instrument is not SRS and self._chance(0.6):
             self._therapist_view(course, form)
-        if self._chance(0.55):
+        if self._chance(0.85 if course.is_steady else 0.5):
             items, total = self._outcome(course)
             form(self._spelling(course.outcome.code), "client", items, total)
         if self._chance(0.08):
             scale = self.random.choice(OUTCOMES)
             form(scale.code, "client", {}, round(self._mid(scale), 1))
-        if self._chance(0.3):
-            form("RAP-T", "therapist", self._rap_t())
+        if self._chance(0.4):
+            form("RAP-T", "therapist", self._rap_t(course))
         if self._chance(0.15):
             items = {item: self.random.choice((0, 1, 1)) for item in FORMS["RAP-S"].items}
             form("rap_s", "therapist", self._disturbed(items))
@@ -395,9 +411,9 @@ class RandomClinic:
               total: object) -> None:  # fmt: skip
         shift = self.random.choice((0,) * 10 + (-4, -3, -2, -1, 1, 2, 3, 4, 100))
         administered = started if self._chance(0.3) else self._clock(day)
-        if shift:
+        if shift and not (course.is_steady and self._chance(0.8)):
             administered = self._clock(day + timedelta(days=shift))
-        named = session if self._chance(0.55) else ""
+        named = session if self._chance(0.9 if course.is_steady else 0.5) else ""
         if self._chance(0.03) and self._sessions:
             named = self.random.choice(self._sessions)[0]  # perhaps another client's
         id_ = self._id("A")
@@ -475,16 +491,23 @@ class RandomClinic:
         top = scale.total_high
         if not totals:
             return top - scale.unit * self.random.choice((0.25, 0.5, 0.75, 1))
+        if course.n_low:
+            course.n_low -= 1
+            return totals[-1] + self.random.choice((0, 0, -0.05, 0.05)) * scale.unit / 2
         rc = {"WAI-SR": 0.6136, "WAI-S": 0.9204, "SRS": 4.8}[scale.code]
         if self._chance(0.3):
             rc = {"WAI-SR": 0.5, "WAI-S": 1.0, "SRS": 4.0}[scale.code]  # of a setting
         recent = totals[-3:]
         base = sum(recent) / len(recent)
-        before = max(totals[-4:])
+        before = max(totals[-6:])
+        if totals[-1] < before - rc / 2 and self._chance(0.5):
+            return before - rc * self.random.choice((0.5, 0.5, 0.25, 0))
         target = self.random.choice(
             (
                 totals[-1],
                 totals[-1],
+                totals[-1],
+                base,
                 base,
                 base - rc,
                 base - rc,
@@ -501,6 +524,8 @@ class RandomClinic:
                 36.0 if scale is SRS else totals[-1] + 0.2 * scale.unit,
             )
         )
+        if target < totals[-1] - rc / 2:
+            course.n_low = self.random.choice((0, 0, 0, 1, 2, 3, 4))
         target += self.random.choice(_TINY)
         return min(max(target, scale.total_low), top)
 
@@ -526,7 +551,7 @@ class RandomClinic:
 
     def _disturbed(self, items: dict[str, object]) -> dict[str, object]:
         """Leave answers out, or write what is none."""
-        kind = self.random.choice(("none",) * 12 + ("few", "few", "odd", "many"))
+        kind = self.random.choice(("none",) * 16 + ("few", "few", "odd", "many"))
         if kind == "none" or not items:
             return items
         names = list(items)
@@ -552,8 +577,10 @@ class RandomClinic:
         if self._chance(0.1):
             scale = self.random.choice((WAI_SR, WAI_S))
         seen = course.totals[-1] if course.totals else scale.total_high
-        shift = self.random.choice((0, 0.5, -0.5, 1, -1, 1.25)) * scale.unit
-        target = min(max(seen + shift, scale.total_low), scale.total_high)
+        if self._chance(0.15):
+            course.shift = self.random.choice((0, 0.5, -0.5, 1, -1, 1.25))
+        seen += course.shift * scale.unit
+        target = min(max(seen, scale.total_low), scale.total_high)
         items = self._items_for(scale, target)
         spelling = scale.code
         if self._chance(0.2):
@@ -567,10 +594,12 @@ class RandomClinic:
     def _outcome(self, course: Course) -> tuple[dict[str, object], object]:
         scale = course.outcome
         rc = scale.rc or 8
-        step = self.random.choice((0, 0, 0, -1, -1, -2, 1, -5, 5, -rc, rc, -rc / 3))
+        step = self.random.choice((0, 0, 0, 0, -1, -1, -1, -2, 1, 1, -5, 5))
+        if self._chance(0.2):
+            step = self.random.choice((-rc, rc, -rc / 3))
         cuts = [scale.clinical[1], scale.functional[1]] if scale.clinical else [20]
         now = course.outcome_total + step
-        if self._chance(0.12):
+        if self._chance(0.08):
             now = self.random.choice(cuts) + self.random.choice((0, 0, 1, -1))
         now = min(max(now, 0), scale.total_high)
         course.outcome_total = now
@@ -580,9 +609,11 @@ class RandomClinic:
             return {}, round(now + self.random.choice(_TINY), 7)
         return self._items_for(scale, now), ""
 
-    def _rap_t(self) -> dict[str, object]:
+    def _rap_t(self, course: Course) -> dict[str, object]:
+        if self._chance(0.25):
+            course.strain = self.random.choice((0, 1, 2))
         items: dict[str, object] = {
-            item: self.random.choice((0, 1, 1, 2, 2, 2, 3))
+            item: min(3, course.strain + self.random.choice((0, 0, 0, 1)))
             for item in list(FORMS["RAP-T"].items)[:5]
         }
         if self._chance(0.3):
@@ -611,7 +642,7 @@ class RandomClinic:
             form(self.random.choice(("WAI-SR", "PHQ-9", "RAP-T")), "observer",
                  {str(n): 3 for n in range(1, 13)})  # fmt: skip
         else:
-            form("RAP-T", "client", self._rap_t())
+            form("RAP-T", "client", {"T_FRUSTRATION": 3})
 
     # --- goals and diagnoses ----------------------------------------------------------
 
