@@ -42,6 +42,9 @@ def end_of(episode: Episode, settings: Settings) -> date | None:
 
 def within_episode(signal: Signal, end: date | None) -> Signal | None:
     """I: nothing opens after the end; what is then open, or would close later, closes."""
+    if signal.closed_on is not None and signal.closed_on < signal.opened_on:
+        # A form may be dated after the session that closes what it opened.
+        signal = replace(signal, closed_on=signal.opened_on)
     if end is None:
         return signal
     if signal.opened_on > end:
@@ -174,7 +177,7 @@ def mismatch_signals(
             continue
         told = [goals_answers.get(row.session.key) or 0 for row in (before, now)]
         client_is_lower = all(g > 0 for g in gaps)
-        if client_is_lower or max(told) >= 3:
+        if client_is_lower or max(told) >= settings["markers.item_high"]:
             opened = now
     if opened is not None:
         yield _of_episode(
@@ -241,12 +244,14 @@ def disengagement_signals(
 ) -> Iterator[Signal]:
     """``disengagement``: at most one between two attended sessions."""
     attended = episode.attended
+    latest = date.min  # local dates may go back where zones differ
     for last, following in zip(attended, [*attended[1:], None], strict=False):
+        latest = max(latest, last.date)
         days = [
             day
             for day in (
                 _missed_in_row(episode, last, following, as_of, settings),
-                _silent_day(episode, last, following, as_of, settings),
+                _silent_day(episode, latest, following, as_of, settings),
             )
             if day is not None
         ]
@@ -278,11 +283,11 @@ def _missed_in_row(
 
 
 def _silent_day(
-    episode: Episode, last: Session, following: Session | None, as_of: date,
+    episode: Episode, last: date, following: Session | None, as_of: date,
     settings: Settings,
 ) -> date | None:  # fmt: skip
     """(b): the first silent day on which no appointment lies ahead."""
-    day = last.date + timedelta(days=settings["signals.silent_days"])
+    day = last + timedelta(days=settings["signals.silent_days"])
     until = as_of if following is None else following.date - timedelta(days=1)
     ahead = timedelta(days=settings["signals.booked_days"])
     while day <= min(until, as_of):
