@@ -216,9 +216,14 @@ class Night:
         from rapport.privacy import KeyRing
         from rapport.settings import load_settings
 
+        self.home = home
         self.keys = KeyRing.of(load_settings({"RAPPORT_HOME": str(home.path)}))
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Open the candidate again, after another program had it."""
         self.con = duckdb.connect(
-            home.path / "warehouse" / "candidate.duckdb", read_only=True
+            self.home.path / "warehouse" / "candidate.duckdb", read_only=True
         )
 
     def of(self, client: str, sql: str) -> list[tuple]:

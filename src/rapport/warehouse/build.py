@@ -22,7 +22,8 @@ import duckdb
 
 from rapport.errors import BuildFailed, DiskFull, is_disk_full
 from rapport.ingest.cells import cell_of
-from rapport.mapping import TABLES, Table
+from rapport.mapping import TABLES, Table, read_own_instruments
+from rapport.mapping.registry import TABLES as REGISTRY_TABLES
 from rapport.privacy import Vault
 from rapport.settings import Settings
 from rapport.state import ControlState
@@ -207,12 +208,24 @@ def _control_tables(
             for name, value in settings.measurement().items()
         ],
     )
+    _own_instruments(con, settings)
     _fill(
         con,
         "control.first_seen",
         "kind varchar, key varchar, first_seen_at timestamp",
         state.first_seen(),
     )
+
+
+def _own_instruments(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Lay the rows that the clinic adds to the registry; none, when it adds none."""
+    own = read_own_instruments(
+        settings.home / "instruments", settings.project_root / "dbt_project" / "seeds"
+    )
+    for name, columns in REGISTRY_TABLES.items():
+        typed = ", ".join(f"{column} {type_}" for column, (type_, _) in columns.items())
+        rows = [tuple(row[column] for column in columns) for row in own.rows[name]]
+        _fill(con, f"control.own_{name}", typed, rows)
 
 
 def prepare_candidate(settings: Settings, state: ControlState) -> None:
