@@ -32,12 +32,18 @@ _SNAPSHOTS: tuple[frozenset[str], ...] = (
     frozenset({"episodes", "goals"}),
     frozenset({"measures", "measure_items", "diagnoses"}),
 )
-# Clocks change in the night to these dates (United States, Great Britain).
-_CLOCK_CHANGES = (
-    date(2025, 11, 2),
-    date(2026, 3, 8),
-    date(2025, 10, 26),
-    date(2026, 3, 29),
+# Clocks change in the night to these dates.
+_CLOCK_CHANGES = {
+    date(2025, 11, 2): "America/New_York",
+    date(2026, 3, 8): "America/New_York",
+    date(2025, 10, 26): "Europe/London",
+    date(2026, 3, 29): "Europe/London",
+}
+# Last sessions so many days before an as-of date that silence just closes, or not yet.
+_ON_THE_EDGE = tuple(
+    as_of - timedelta(days=gap + extra)
+    for as_of, gap in ((LAST_DAY, 90), (date(2026, 5, 17), 60))
+    for extra in (0, 1)
 )
 _GAPS = (7, 7, 7, 7, 7, 0, 0, 1, 2, 3, 4, 14, 27, 28, 29, 15, 60, 61, 89, 90, 91)
 _STATUSES = ("attended",) * 14 + (
@@ -63,6 +69,12 @@ _REASONS = (
     "other",
     "",
 )
+# Totals at the edges of the bands, of their settings and of srs_concern.
+_BANDS = {
+    "WAI-SR": (3.0, 4.0, 2.5, 3.5),
+    "WAI-S": (4.0, 5.5, 3.25, 4.75),
+    "SRS": (34.0, 36.0, 39.0, 38.7),
+}
 _TINY = (0.0, 0.0, 0.0, 5e-7, -5e-7, 2e-6, -2e-6, 1e-4, -1e-4)
 
 
@@ -240,8 +252,10 @@ class RandomClinic:
         course.is_steady = is_known and self._chance(0.6)
         course.shift = self.random.choice((0, 0, 0.5, -0.5, 1, -1, 1.25))
         if self._chance(0.25):
-            course.last_day = self.random.choice(_CLOCK_CHANGES)
-        if course.is_steady:
+            weeks = self.random.choice((0, 0, 0, 7, 14))
+            course.last_day = self.random.choice(list(_CLOCK_CHANGES))
+            course.last_day -= timedelta(days=weeks)
+        elif course.is_steady:
             course.last_day -= timedelta(days=self.random.choice((0, 50, 100)))
         course.outcome = self.random.choice((*OUTCOMES, *[OUTCOMES[0]] * 8))
         course.outcome_is_reported = self._chance(0.6)
@@ -253,16 +267,47 @@ class RandomClinic:
         n_visits = self.random.randint(2, 12)
         if course.is_steady:
             n_visits = self.random.randint(6, 20)
-        for _ in range(n_visits):
+        days = [day]
+        for _ in range(n_visits - 1):
+            days.append(days[-1] + timedelta(days=self._gap(course)))
+        if self._chance(0.12):
+            move = self.random.choice(_ON_THE_EDGE) - days[-1]
+            days = [day + move for day in days]
+        for day, following in zip(days, [*days[1:], None], strict=True):
             self._visit(course, day, episodes)
-            day += timedelta(days=self._gap(course))
+            if following is not None:
+                self._between(course, day, following)
+        self._around(course, days, episodes)
         self._goals(course, episodes)
         for _ in range(self.random.choice((0, 0, 1, 2))):
             self._diagnosis(course)
 
     def _gap(self, course: Course) -> int:
         weekly = self._chance(0.93 if course.is_steady else 0.7)
+        if self._chance(0.04):
+            return self.random.choice((2, 4, 6))
         return 7 if weekly else self.random.choice(_GAPS)
+
+    def _between(self, course: Course, day: date, following: date) -> None:
+        """Sometimes a form half-way between two sessions, that names neither."""
+        half, odd = divmod((following - day).days, 2)
+        if odd or not 0 < half < 4 or not self._chance(0.5):
+            return
+        scale = self.random.choice(OUTCOMES)
+        middle = day + timedelta(days=half)
+        self._administer(course, "", "", self._clock(middle), scale.code, "client", {},
+                         round(self._mid(scale), 1))  # fmt: skip
+
+    def _around(self, course: Course, days: list[date], episodes: list[str]) -> None:
+        """Sometimes a missed session or a form as far from the sessions as may be."""
+        edges = [days[0] - timedelta(days=n) for n in (30, 31, 90, 91)]
+        edges += [days[-1] + timedelta(days=n) for n in (60, 61, 90, 91)]
+        if self._chance(0.25):
+            self._visit(course, self.random.choice(edges), episodes, "no_show")
+        if self._chance(0.35):
+            scale = self.random.choice(OUTCOMES)
+            self._administer(course, "", "", self.random.choice(edges).isoformat(),
+                             scale.code, "client", {}, round(self._mid(scale), 1))  # fmt: skip
 
     def _merges(self, client: str) -> tuple[str, ...]:
         """Sometimes an older id, or a chain of two, leads to the client."""
@@ -330,7 +375,9 @@ class RandomClinic:
             return written + self.random.choice(("-05:00", "+0530", "+10:00"))
         return written
 
-    def _visit(self, course: Course, day: date, episodes: list[str]) -> None:
+    def _visit(
+        self, course: Course, day: date, episodes: list[str], status: str = ""
+    ) -> None:
         therapist = self.therapists[0]
         if self._chance(0.12):
             therapist = self.random.choice(self.therapists)
@@ -342,8 +389,9 @@ class RandomClinic:
                 minutes=self.random.choice((50, 50, 90, -5))
             )
             ended = end.isoformat(timespec="minutes")
-        status = self.random.choice(_STATUSES)
-        if course.is_steady and self._chance(0.7):
+        is_given = bool(status)
+        status = status or self.random.choice(_STATUSES)
+        if course.is_steady and not is_given and self._chance(0.7):
             status = "attended"
         if day > LAST_DAY and self._chance(0.7):
             status = "scheduled"
@@ -358,7 +406,7 @@ class RandomClinic:
             "episode_id": named,
             "started_at": started,
             "ended_at": ended,
-            "timezone": self.random.choice(("", "", "", *_ZONES)),
+            "timezone": self._zone(day),
             "status": status,
             "modality": self.random.choice(("individual", "group", "")),
             "treatment_approach": self.random.choice(_APPROACHES),
@@ -371,7 +419,38 @@ class RandomClinic:
             {"status": self.random.choice(_STATUSES), "therapist_id": therapist},
         )
         self._sessions.append((id_, course.client, day))
-        self._forms(course, id_, therapist, day, started)
+        if not is_given:
+            self._forms(course, id_, therapist, day, started)
+        if self._chance(0.05):
+            self._second_session(course, row, day)
+
+    def _zone(self, day: date) -> str:
+        if day in _CLOCK_CHANGES and self._chance(0.7):
+            return _CLOCK_CHANGES[day]
+        return self.random.choice(("", "", "", *_ZONES))
+
+    def _second_session(self, course: Course, row: Row, day: date) -> None:
+        """Two sessions on one day, and a form that has to choose between them."""
+        first = datetime.combine(day, time(10, 0))
+        hours = [first + timedelta(hours=n) for n in (0, self.random.choice((0, 1)))]
+        therapists = self.random.sample(self.therapists, 2)
+        if self._chance(0.5):
+            therapists[1] = therapists[0]
+        for start, therapist in zip(hours, therapists, strict=True):
+            again = {
+                **row,
+                "session_id": self._id("S"),
+                "therapist_id": therapist,
+                "started_at": start.isoformat(timespec="minutes"),
+                "ended_at": "",
+                "status": "attended",
+            }
+            self._put("sessions", again)
+        middle = hours[0] + (hours[1] - hours[0]) / 2
+        items, total = self._alliance(course)
+        self._administer(course, self.random.choice((*therapists, "")), "",
+                         middle.isoformat(timespec="minutes"),
+                         course.instrument.code, "client", items, total)  # fmt: skip
 
     def _forms(
         self, course: Course, session: str, therapist: str, day: date, started: str
@@ -416,20 +495,28 @@ class RandomClinic:
         named = session if self._chance(0.9 if course.is_steady else 0.5) else ""
         if self._chance(0.03) and self._sessions:
             named = self.random.choice(self._sessions)[0]  # perhaps another client's
+        who = self.random.choice((therapist, therapist, "", *self.therapists))
+        self._administer(
+            course, who, named, administered, instrument, rater, items, total, session
+        )
+
+    def _administer(self, course: Course, therapist: str, session: str,
+                    administered: str, instrument: str, rater: str,
+                    items: dict[str, object], total: object,
+                    other_session: str = "") -> None:  # fmt: skip
         id_ = self._id("A")
         row = {
             "administration_id": id_,
             "client_id": self.random.choice(course.ids),
-            "therapist_id": self.random.choice((therapist, therapist, "",
-                                                *self.therapists)),
-            "session_id": named,
+            "therapist_id": therapist,
+            "session_id": session,
             "instrument": instrument,
             "version": self.random.choice(("", "", "", "2.1")),
             "rater": rater,
             "administered_at": administered,
             "total_reported": total,
-        }  # fmt: skip
-        self._put("measures", row, {"total_reported": "", "session_id": session})
+        }
+        self._put("measures", row, {"total_reported": "", "session_id": other_session})
         self._write_items(id_, items)
 
     def _write_items(self, id_: str, items: dict[str, object]) -> None:
@@ -520,8 +607,8 @@ class RandomClinic:
                 before - 0.5 * rc,
                 before,
                 top,
-                4.0 if scale is WAI_SR else scale.total_low + 3 * scale.unit,
-                36.0 if scale is SRS else totals[-1] + 0.2 * scale.unit,
+                self.random.choice(_BANDS[scale.code]),
+                self.random.choice(_BANDS[scale.code]),
             )
         )
         if target < totals[-1] - rc / 2:
@@ -560,6 +647,9 @@ class RandomClinic:
             return {name: items[name] for name in names if name in keep}
         n = min(len(names), self.random.choice((1, 1, 2, 2, 3, 5)))
         changed = dict(items)
+        if len(names) == 45:  # of OQ-45, leave out within one subscale
+            subscales = list(SCALES["OQ-45"].subscales.values())
+            names = list(self.random.choice(subscales))
         for name in self.random.sample(names, n):
             if kind == "few":
                 del changed[name]
