@@ -20,7 +20,8 @@ from rapport.warehouse import open_published
 FORMATS = ("table", "csv", "json", "markdown", "parquet")
 TABLE_LIMIT = 200
 EXAMPLES = (
-    "select pattern, count(*) from alliance.rupture_cohort group by 1 order by 1",
+    "select pattern, count(*) from alliance.rupture_cohort"
+    " where method = 'default_rc3' group by 1 order by 1",
     "select lead_component, status, count(*) from alliance.fct_rupture"
     " where method = 'default_rc3' group by all order by all",
     "select session_number, mean_score from alliance.trajectory_by_session"

@@ -257,9 +257,9 @@ def demo_check(
     ],
     json_: Json = False,
 ) -> None:
-    """Hold the published ruptures against the planted ones: recall and precision."""
+    """Hold the published ruptures against the planted ones, method by method."""
     from rapport.night import open_keys
-    from rapport.report import print_json
+    from rapport.report import detector_lines, print_json
     from rapport.synthetic.recovery import score_snapshot
 
     settings = _settings()
@@ -267,11 +267,8 @@ def demo_check(
     if json_:
         print_json(found)
         return
-    print(
-        f"planted {found['n_planted']} · detectable {found['n_detectable']} · "
-        f"found {found['n_found']} · published {found['n_published']}"
-    )
-    print(f"recall {found['recall']:.3f} · precision {found['precision']:.3f}")
+    for line in detector_lines(found):
+        print(line)
 
 
 @identity.command("export")

@@ -5,5 +5,10 @@ CHAPTERS = (
     "test_b_sessions",
     "test_c_alliance",
     "test_d_ruptures",
+    "test_e_therapist",
+    "test_f_congruence",
+    "test_f2_goals",
+    "test_g_outcomes",
     "test_h_cohorts",
+    "test_k_edges",
 )
