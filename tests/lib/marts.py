@@ -49,7 +49,9 @@ def settings_of(home: Path, said: dict[str, Any]) -> Settings:
     """Write ``rapport.toml`` from settings by their dotted names, and load it."""
     lines = []
     for name, value in said.items():
-        *section, last = name.split(".", 1) if name.count(".") == 1 else name.rsplit(".", 1)
+        *section, last = (
+            name.split(".", 1) if name.count(".") == 1 else name.rsplit(".", 1)
+        )
         parts = section[0].split(".", 1)
         head = ".".join(json.dumps(part) for part in parts)
         written = json.dumps(list(value) if isinstance(value, tuple) else value)

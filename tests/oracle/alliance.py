@@ -138,5 +138,3 @@ def series_of(
             point = Point(row.session, total, row.client)
             series.setdefault(therapist, []).append(point)
     return series
-
-

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from collections.abc import Iterator
 from typing import Any
 
 from oracle import reading
@@ -97,7 +97,9 @@ class Clinic:
     used: UsedForms = field(default_factory=dict)
     goals: dict[str, list[Goal]] = field(default_factory=dict)
     diagnoses: list[tuple[str, Row]] = field(default_factory=list)
-    goal_rows: list[tuple[str, Row, str]] = field(default_factory=list)  # client, row, zone
+    goal_rows: list[tuple[str, Row, str]] = field(
+        default_factory=list
+    )  # client, row, zone
     alliance: list[AllianceSession] = field(default_factory=list)
     primary: dict[str, Instrument | None] = field(default_factory=dict)
     ruptures: list[Rupture] = field(default_factory=list)
@@ -253,9 +255,7 @@ def _sessions_and_episodes(clinic: Clinic) -> None:
         form.episode = (
             form.session.episode
             if form.session
-            else link_episode(
-                form.client, form.date, clinic.episodes, clinic.settings
-            )
+            else link_episode(form.client, form.date, clinic.episodes, clinic.settings)
         )
     clinic.used = used_forms(clinic.forms)
     _goals(clinic)
@@ -482,6 +482,7 @@ def tables_of(clinic: Clinic) -> Tables:
         "core.fct_session": _fct_session(clinic),
         "core.fct_episode": _fct_episode(clinic),
         "core.fct_measure_score": _fct_measure_score(clinic),
+        "core.fct_diagnosis": _primary_diagnoses(clinic),
         "alliance.fct_alliance_session": _fct_alliance_session(clinic),
         "alliance.fct_rupture": _fct_rupture(clinic),
         "alliance.rupture_cohort": dict(clinic.cohorts),
@@ -610,6 +611,26 @@ def _fct_measure_score(clinic: Clinic) -> dict[tuple[Any, ...], dict[str, Any]]:
     }
 
 
+def _primary_diagnoses(clinic: Clinic) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Contract §4, ``fct_diagnosis``: the rows that are primary at the start."""
+    found = {}
+    for episode in clinic.episodes:
+        if not episode.attended:
+            continue
+        first = episode.attended[0]
+        named = first.diagnosis_codes[:1]
+        recorded = sorted(
+            (reading.day(row, "recorded_on"), row["code"])
+            for client, row in clinic.diagnoses
+            if client == episode.client
+            and row["status"] == "active"
+            and reading.day(row, "recorded_on") <= first.date
+        )
+        for code in named or [code for _, code in recorded[-1:]]:
+            found[episode.client, episode.key, code] = {}
+    return found
+
+
 def _fct_alliance_session(clinic: Clinic) -> dict[tuple[Any, ...], dict[str, Any]]:
     return {
         (row.session.key, row.instrument.code): {
@@ -676,9 +697,7 @@ def _fct_congruence(clinic: Clinic) -> dict[tuple[Any, ...], dict[str, Any]]:
     found = {}
     for episode in clinic.episodes:
         for instrument in ALLIANCE:
-            rows = [
-                r for r in clinic.of_episode(episode) if r.instrument is instrument
-            ]
+            rows = [r for r in clinic.of_episode(episode) if r.instrument is instrument]
             for part in COMPONENTS:
                 row = congruence_row(part, rows, instrument, clinic.settings)
                 if row is not None:

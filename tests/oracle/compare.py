@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from lib import marts
-from oracle.clinic import Clinic, Tables, measure_clinic, tables_of, trajectory_of
+from oracle.clinic import Clinic, measure_clinic, tables_of, trajectory_of
 from oracle.random_clinic import RandomClinic
+from oracle.registry import dim_instrument
 from oracle.settings import Settings
 from oracle.versions import Delivery
 
@@ -31,6 +32,8 @@ GRAIN = {
     "core.dim_clinic": ("clinic_key",),
     "core.fct_session": ("session_key",),
     "core.fct_episode": ("episode_key",),
+    "core.fct_diagnosis": ("client_key", "episode_key", "code"),
+    "core.dim_instrument": ("instrument", "rater", "subscale"),
     "core.fct_measure_score": ("administration_key", "subscale"),
     "alliance.fct_alliance_session": ("session_key", "instrument"),
     "alliance.fct_rupture": ("rupture_key",),
@@ -255,12 +258,15 @@ def _held_against(
     expected["alliance.trajectory_by_session"] = {
         key: ("all", row) for key, row in trajectory_of(clinics).items()
     }
+    expected["core.dim_instrument"] = {
+        key: ("all", row) for key, row in dim_instrument().items()
+    }
     names = _names_of_made_keys(built)
     differences: list[Difference] = []
     for table in expected:
         if table in built:
             found = _keyed(table, built[table], names)
-            differences += _differences(profile, table, found, expected[table])
+            differences += differences_of(profile, table, found, expected[table])
     return Comparison(
         profile,
         {table: len(expected[table]) for table in expected if table in built},
@@ -279,8 +285,13 @@ def _names_of_made_keys(built: marts.Tables) -> dict[str, str]:
     for row in built["alliance.fct_rupture"]:
         episode = names.get(row["episode_key"], row["episode_key"])
         names[row["rupture_key"]] = "|".join(
-            ["rupture", row["method"], row["instrument"], str(episode),
-             str(row["onset_session_number"])]  # fmt: skip
+            [
+                "rupture",
+                row["method"],
+                row["instrument"],
+                str(episode),
+                str(row["onset_session_number"]),
+            ]
         )
     return names
 
@@ -289,6 +300,7 @@ def _keyed(
     table: str, rows: list[dict[str, Any]], names: dict[str, str]
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
     found = {}
+    rows = [row for row in rows if _is_held(table, row)]
     for row in rows:
         named = {
             column: names.get(value, value) if isinstance(value, str) else value
@@ -299,7 +311,14 @@ def _keyed(
     return found
 
 
-def _differences(
+def _is_held(table: str, row: dict[str, Any]) -> bool:
+    """Of diagnoses the page's companion rules only which is primary; forms are no scales."""
+    if table == "core.fct_diagnosis":
+        return bool(row["is_primary"])
+    return table != "core.dim_instrument" or row["domain"] != "form"
+
+
+def differences_of(
     profile: str, table: str, found: dict[tuple[Any, ...], dict[str, Any]],
     expected: dict[tuple[Any, ...], tuple[str, dict[str, Any]]],
 ) -> list[Difference]:  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -83,5 +84,5 @@ def _mismatch(
         is_wide(a, instrument, settings)
         and is_wide(b, instrument, settings)
         and (a > 0) == (b > 0)
-        for a, b in zip(gaps, gaps[1:], strict=False)
+        for a, b in itertools.pairwise(gaps)
     )

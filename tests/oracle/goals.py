@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -29,9 +30,7 @@ def overlap_row(
     history: list[Goal], as_of: date, settings: Settings
 ) -> dict[str, Any] | None:
     """F2: one row of ``fct_goal_overlap``; null without a row from either side."""
-    history = [
-        goal for goal in history if goal.side in _SIDES and goal.date <= as_of
-    ]
+    history = [goal for goal in history if goal.side in _SIDES and goal.date <= as_of]
     if not history:
         return None
     days = sorted({goal.date for goal in history})
@@ -77,4 +76,4 @@ def _revisions(sets: list[set[str]]) -> int:
     """Dates after the first non-empty therapist set at whose end the set differs."""
     first = next((place for place, one in enumerate(sets) if one), len(sets))
     after = sets[first:]
-    return sum(a != b for a, b in zip(after, after[1:], strict=False))
+    return sum(a != b for a, b in itertools.pairwise(after))

@@ -186,9 +186,7 @@ def stalls_of(
             status = "closed" if episode.is_closed else "open"
             number = number_of(episode, score)
             stalls.append(
-                Stall(
-                    episode, instrument.code, number, score.date, status, None, None
-                )
+                Stall(episode, instrument.code, number, score.date, status, None, None)
             )
     return stalls
 
@@ -239,9 +237,7 @@ def describe_stall(
 
 
 def _weakest(row: AllianceSession) -> str:
-    low, high = {"WAI-SR": (1, 5), "WAI-S": (1, 7), "SRS": (0, 10)}[
-        row.instrument.code
-    ]
+    low, high = {"WAI-SR": (1, 5), "WAI-S": (1, 7), "SRS": (0, 10)}[row.instrument.code]
     shares = {part: (row.client[part] - low) / (high - low) for part in SUBSCALES}
     lowest = min(shares.values())
     return next(part for part, share in shares.items() if le(share, lowest))
@@ -308,5 +304,3 @@ def _inactive(episode: Episode, as_of: date, settings: Settings) -> bool | None:
     if is_silent and not has_booking:
         return True
     return False if episode.is_closed else None
-
-

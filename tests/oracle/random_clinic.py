@@ -13,8 +13,16 @@ from datetime import date, datetime, time, timedelta
 from random import Random
 from typing import Any
 
-from oracle.registry import ALIASES, FORMS, OUTCOMES, SCALES, SRS, WAI_S, WAI_SR
-from oracle.registry import Instrument
+from oracle.registry import (
+    ALIASES,
+    FORMS,
+    OUTCOMES,
+    SCALES,
+    SRS,
+    WAI_S,
+    WAI_SR,
+    Instrument,
+)
 from oracle.versions import Delivery
 
 CLINICS_A_SOURCE = 30
@@ -167,9 +175,13 @@ class RandomClinic:
         first = self.random.choice((0, 0, 0, 0, 1, 2))
         other = self.random.choice((0, 1, 2))
         stamps = self.random.choice(
-            [("", ""), ("2026-06-01T10:00:00Z", "2026-06-02T10:00"),
-             ("2026-06-02T00:00:00Z", ""), ("", "2026-06-02T00:00:00Z"),
-             ("2026-06-02T10:00:00+02:00", "2026-06-02T08:00:00Z")]  # fmt: skip
+            [
+                ("", ""),
+                ("2026-06-01T10:00:00Z", "2026-06-02T10:00"),
+                ("2026-06-02T00:00:00Z", ""),
+                ("", "2026-06-02T00:00:00Z"),
+                ("2026-06-02T10:00:00+02:00", "2026-06-02T08:00:00Z"),
+            ]
         )
         if table in ("clients", "episodes", "sessions", "measures"):
             clean["updated_at"] = stamps[0]
@@ -263,24 +275,27 @@ class RandomClinic:
             (0.3, 0.5, 0.6)
         )
         episodes = self._episodes(course)
-        day = course.last_day
         n_visits = self.random.randint(2, 12)
         if course.is_steady:
             n_visits = self.random.randint(6, 20)
-        days = [day]
+            if self._chance(0.04):
+                n_visits = 32
+                course.last_day -= timedelta(days=120)
+        days = [course.last_day]
         for _ in range(n_visits - 1):
             days.append(days[-1] + timedelta(days=self._gap(course)))
         if self._chance(0.12):
             move = self.random.choice(_ON_THE_EDGE) - days[-1]
-            days = [day + move for day in days]
+            days = [one + move for one in days]
         for day, following in zip(days, [*days[1:], None], strict=True):
             self._visit(course, day, episodes)
             if following is not None:
                 self._between(course, day, following)
         self._around(course, days, episodes)
         self._goals(course, episodes)
-        for _ in range(self.random.choice((0, 0, 1, 2))):
-            self._diagnosis(course)
+        recorded = self.random.sample((-40, -7, 0, 5, 40), 2)
+        for n in recorded[: self.random.choice((0, 0, 1, 2))]:
+            self._diagnosis(course, course.last_day + timedelta(days=n))
 
     def _gap(self, course: Course) -> int:
         weekly = self._chance(0.93 if course.is_steady else 0.7)
@@ -333,8 +348,13 @@ class RandomClinic:
                 days=self.random.choice((-20, 0, 0, 0, 14, 35, 100))
             )
             closed = self.random.choice(
-                (None, None, opened + timedelta(days=self.random.randint(0, 150)),
-                 date(2026, 7, 20), LAST_DAY)  # fmt: skip
+                (
+                    None,
+                    None,
+                    opened + timedelta(days=self.random.randint(0, 150)),
+                    date(2026, 7, 20),
+                    LAST_DAY,
+                )
             )
             id_ = self._id("E")
             row = {
@@ -411,7 +431,7 @@ class RandomClinic:
             "modality": self.random.choice(("individual", "group", "")),
             "treatment_approach": self.random.choice(_APPROACHES),
             "delivery_mode": self.random.choice(("video", "in_person", "")),
-            "diagnosis_codes": self.random.choice(("", "F43.10", "F33.1;F43.10")),
+            "diagnosis_codes": self.random.choice(("", "", "F43.10", "F33.1;F43.10")),
         }
         self._put(
             "sessions",
@@ -477,7 +497,9 @@ class RandomClinic:
         if self._chance(0.4):
             form("RAP-T", "therapist", self._rap_t(course))
         if self._chance(0.15):
-            items = {item: self.random.choice((0, 1, 1)) for item in FORMS["RAP-S"].items}
+            items = {
+                item: self.random.choice((0, 1, 1)) for item in FORMS["RAP-S"].items
+            }
             form("rap_s", "therapist", self._disturbed(items))
         if self._chance(0.25):
             rater = self.random.choice(("client", "client", "client", "therapist"))
@@ -623,6 +645,9 @@ class RandomClinic:
             for item in scale.items:
                 cm = total / 4 + self.random.choice((0, 0, 0, 0.4, -0.4))
                 items[item] = round(min(max(cm, 0), 10) * 10, 3)
+            if total > 36 and self._chance(0.3):  # good, but for one item
+                items |= dict.fromkeys(items, 96)
+                items[self.random.choice(list(items))] = self.random.choice((89, 90))
         else:
             each = total if scale.kind == "mean" else total / len(scale.total)
             items = {}
@@ -655,8 +680,20 @@ class RandomClinic:
                 del changed[name]
             else:
                 changed[name] = self.random.choice(
-                    ("", "abc", "-9", "99", "2.5", "0", "6", f"{items[name]}.0", "1e0",
-                     "3,5", "2.0000004", "101")  # fmt: skip
+                    (
+                        "",
+                        "abc",
+                        "-9",
+                        "99",
+                        "2.5",
+                        "0",
+                        "6",
+                        f"{items[name]}.0",
+                        "1e0",
+                        "3,5",
+                        "2.0000004",
+                        "101",
+                    )
                 )
         if self._chance(0.2):
             changed["X1"] = 3
@@ -674,7 +711,9 @@ class RandomClinic:
         items = self._items_for(scale, target)
         spelling = scale.code
         if self._chance(0.2):
-            spelling = self.random.choice([a for a in ALIASES if ALIASES[a] == scale.code])
+            spelling = self.random.choice(
+                [a for a in ALIASES if ALIASES[a] == scale.code]
+            )
         if self._chance(0.06):  # the ten-item form in circulation
             items = {item: v for item, v in items.items() if item not in ("11", "12")}
         rater = "therapist" if self._chance(0.93) else "observer"
@@ -769,14 +808,13 @@ class RandomClinic:
             }
             self._put("goals", row, {"domain": self.random.choice(domains)})
 
-    def _diagnosis(self, course: Course) -> None:
-        day = course.last_day + timedelta(days=self.random.choice((-40, 0, 5, 40)))
+    def _diagnosis(self, course: Course, day: date) -> None:
         row = {
             "client_id": course.client,
             "code": self.random.choice(("F43.10", "F33.1", "F41.1")),
             "system": "icd10",
             "recorded_on": day,
-            "status": self.random.choice(("active", "active", "resolved", "")),
+            "status": self.random.choice(("active", "active", "resolved")),
         }
         self._put("diagnoses", row, {"status": "active"})
 

@@ -16,20 +16,41 @@ _STAMP = re.compile(
 )
 _ZONES = available_timezones()
 
-STATUSES = (
-    "attended no_show client_cancelled late_cancelled clinic_cancelled scheduled voided"
-).split()
-MODALITIES = "individual couple family group".split()
-DELIVERY_MODES = "in_person video phone".split()
-CLOSURE_REASONS = (
-    "completed dropped_out referred transferred declined deceased other"
-).split()
-RATERS = "client therapist observer".split()
-GOAL_DOMAINS = (
-    "symptoms safety sleep emotion relationships self work daily_life health meaning"
-    " other"
-).split()
-GOAL_STATUSES = "active achieved closed dropped".split()
+STATUSES = [
+    "attended",
+    "no_show",
+    "client_cancelled",
+    "late_cancelled",
+    "clinic_cancelled",
+    "scheduled",
+    "voided",
+]
+MODALITIES = ["individual", "couple", "family", "group"]
+DELIVERY_MODES = ["in_person", "video", "phone"]
+CLOSURE_REASONS = [
+    "completed",
+    "dropped_out",
+    "referred",
+    "transferred",
+    "declined",
+    "deceased",
+    "other",
+]
+RATERS = ["client", "therapist", "observer"]
+GOAL_DOMAINS = [
+    "symptoms",
+    "safety",
+    "sleep",
+    "emotion",
+    "relationships",
+    "self",
+    "work",
+    "daily_life",
+    "health",
+    "meaning",
+    "other",
+]
+GOAL_STATUSES = ["active", "achieved", "closed", "dropped"]
 
 
 @dataclass(frozen=True)

@@ -188,8 +188,9 @@ OUTCOMES = (
     ),
     _sums("PHQ-9", _range(1, 9), 3, 2, 10, ("<", 10), 6),
     _sums("GAD-7", _range(1, 7), 3, 1, 8, ("<", 8), 4),
-    _sums("CORE-10", _range(1, 10), 4, 1, 11, ("<", 11), 6,
-          reversed=frozenset({"2", "3"})),  # fmt: skip
+    _sums(
+        "CORE-10", _range(1, 10), 4, 1, 11, ("<", 11), 6, reversed=frozenset({"2", "3"})
+    ),
     _sums(
         "OQ-45",
         _range(1, 45),
@@ -277,6 +278,26 @@ FORMS = {
         {"P_TENSION": (0, 1), "P_INTENSITY": (1, 5), "P_RESOLVED": (1, 5)},
     ),
 }
+
+
+def dim_instrument() -> dict[tuple[str, str, str], dict[str, object]]:
+    """A: the scales as ``core.dim_instrument`` publishes them."""
+    return {
+        (scale.code, rater, subscale): {
+            "version": scale.version,
+            "domain": scale.domain,
+            "item_list": ";".join(items),
+            "n_items": len(items),
+            "item_min": scale.low,
+            "item_max": scale.high,
+            "direction": "higher_better" if scale.higher_is_better else "lower_better",
+            "reliable_change": scale.rc if subscale == "total" else scale.rc_subscale,
+        }
+        for scale in SCALES.values()
+        for rater in scale.raters
+        for subscale, items in [*scale.subscales.items(), ("total", scale.total)]
+    }
+
 
 ITEM_IDS = frozenset(
     [item for scale in SCALES.values() for item in scale.items]

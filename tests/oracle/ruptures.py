@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,8 +69,13 @@ class Rupture:
     def key(self) -> str:
         """D1: method, instrument, series and the onset's session."""
         return "|".join(
-            ["rupture", self.method, self.instrument, self.episode.key,
-             str(self.onset.number)]  # fmt: skip
+            [
+                "rupture",
+                self.method,
+                self.instrument,
+                self.episode.key,
+                str(self.onset.number),
+            ]
         )
 
     def is_open_at(self, number: int) -> bool:
@@ -144,9 +150,7 @@ def trigger_of(
         found = default_baseline(x, t, spells, settings)
         if found is None or not le(x[t], found.baseline - rc):
             return None
-        return Trigger(
-            found.baseline, found.baseline - fraction * rc, found.reference
-        )
+        return Trigger(found.baseline, found.baseline - fraction * rc, found.reference)
     if method.startswith("control_chart"):
         return _control_chart(x, t, int(method[-1]))
     if method == "prior_mean_z":
@@ -174,7 +178,7 @@ def trigger_of(
 
 def _control_chart(x: list[float], t: int, limits: int) -> Trigger | None:
     centre = mean(x)
-    moves = [abs(after - before) for before, after in zip(x, x[1:], strict=False)]
+    moves = [abs(after - before) for before, after in itertools.pairwise(x)]
     sigma = mean(moves) / 1.128
     if sigma <= EPS or not lt(x[t], centre - limits * sigma):
         return None
@@ -338,7 +342,9 @@ def compared_with(
         return [None] * len(x)
     values: list[float | None] = []
     for t in range(len(x)):
-        own = [s for s in spells if s.onset <= t and (s.repair is None or t <= s.repair)]
+        own = [
+            s for s in spells if s.onset <= t and (s.repair is None or t <= s.repair)
+        ]
         if own:
             assert own[0].trigger is not None
             values.append(own[0].trigger.baseline)

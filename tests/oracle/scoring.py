@@ -147,9 +147,7 @@ def _from_items(scale: Instrument, given: dict[str, float]) -> dict[str, Score]:
     scores["total"] = (
         _total_of_subscales(scale, scores, turned)
         if scale.total_of == "subscales"
-        else _scale_score(
-            scale, scale.total, turned, scale.max_missing.get("total", 0)
-        )
+        else _scale_score(scale, scale.total, turned, scale.max_missing.get("total", 0))
     )
     return scores
 

@@ -8,12 +8,11 @@ from datetime import date, datetime, timedelta
 
 from oracle import reading
 from oracle.reading import Row
-from oracle.settings import Settings
 
 Key = Callable[[str, str], str]  # (entity, id) -> published key
 
 MISSED = ("no_show", "client_cancelled", "late_cancelled")
-TRAUMA_FOCUSED = "emdr pe cpt tf_cbt net ct_ptsd wet bepp".split()
+TRAUMA_FOCUSED = ["emdr", "pe", "cpt", "tf_cbt", "net", "ct_ptsd", "wet", "bepp"]
 
 
 @dataclass

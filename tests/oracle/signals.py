@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -87,7 +88,7 @@ def _therapist_changed(
 ) -> Session | None:
     """The second of two consecutive attended sessions, after the opening one, with another."""
     after = [s for s in episode.attended if s.number > opened.number]
-    for first, second in zip(after, after[1:], strict=False):
+    for first, second in itertools.pairwise(after):
         if first.therapist != therapist and second.therapist != therapist:
             return second
     return None

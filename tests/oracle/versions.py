@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from oracle import reading
-from oracle.registry import ITEM_IDS
 from oracle.reading import Row
+from oracle.registry import ITEM_IDS
 
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
