@@ -24,6 +24,7 @@ class AllianceSession:
     therapist: dict[str, float | None]
     gap: dict[str, float | None]
     band: str | None
+    series_therapist: str | None
     baseline: float | None = None
     in_open_rupture: bool = False
 
@@ -85,7 +86,14 @@ def alliance_session(
             for part in COMPONENTS
         },
         band(instrument, client["total"], settings),
+        _series_therapist(session, by_rater["client"]),
     )
+
+
+def _series_therapist(session: Session, form: Administration | None) -> str | None:
+    """C, Series: the session's therapist, else the form's, else the episode's."""
+    named = session.therapist or (form.therapist if form else None)
+    return named or (session.episode.therapist if session.episode else None)
 
 
 def band(instrument: Instrument, total: float | None, settings: Settings) -> str | None:
@@ -127,14 +135,13 @@ def primary_instrument(
 def series_of(
     episode: Episode, instrument: Instrument, rows: list[AllianceSession]
 ) -> dict[str | None, list[Point]]:
-    """C: one series a therapist (of the session), in session-number order."""
+    """C: one series a therapist, in session-number order."""
     series: dict[str | None, list[Point]] = {}
     for row in sorted(rows, key=lambda row: row.session.number or 0):
         total = row.client["total"]
         if row.session.episode is not episode or row.instrument is not instrument:
             continue
         if total is not None:
-            therapist = row.session.therapist or episode.therapist
             point = Point(row.session, total, row.client)
-            series.setdefault(therapist, []).append(point)
+            series.setdefault(row.series_therapist, []).append(point)
     return series

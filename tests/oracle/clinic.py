@@ -386,7 +386,7 @@ def _place_in_ruptures(
                 if rupture.episode is episode
                 and rupture.method == "default_rc3"
                 and rupture.instrument == instrument.code
-                and rupture.therapist == (row.session.therapist or episode.therapist)
+                and rupture.therapist == row.series_therapist
             )
 
 

@@ -365,7 +365,8 @@ def psq_series(
     series: dict[str | None, list[Administration]] = {}
     for form in sorted(forms, key=lambda form: form.session.number):
         if form.session.episode is episode and form.answer("P_TENSION") is not None:
-            therapist = form.session.therapist or episode.therapist
+            session = form.session
+            therapist = session.therapist or form.therapist or episode.therapist
             series.setdefault(therapist, []).append(form)
     return series
 
