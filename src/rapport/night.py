@@ -28,7 +28,7 @@ from rapport.warehouse import (
     published_path,
     published_runs,
 )
-from rapport.warehouse.publish import first_seen_in
+from rapport.warehouse.publish import first_seen_in, signal_entries_in
 
 if TYPE_CHECKING:
     from rapport.validate import Gate
@@ -177,6 +177,7 @@ def reconcile(settings: Settings) -> None:
                 run_id,
                 ended_at.replace(tzinfo=UTC),
                 first_seen_in(published_path(settings)),
+                signal_entries_in(published_path(settings), run_id),
             )
 
 
@@ -245,7 +246,12 @@ def publish(settings: Settings, run_id: str) -> Safe:
         state = ControlState(settings.home)
         _same_candidate(settings, state.run(run_id), ("validated",))
         path = publish_snapshot(settings, run_id)
-        state.mark_published(run_id, datetime.now(UTC), first_seen_in(path))
+        state.mark_published(
+            run_id,
+            datetime.now(UTC),
+            first_seen_in(path),
+            signal_entries_in(path, run_id),
+        )
     return {"run_id": run_id, "n_bytes": path.stat().st_size}
 
 

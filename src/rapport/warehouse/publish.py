@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -43,6 +44,11 @@ create table ops.check_result (
     passed boolean not null,
     observed double,
     expected varchar not null
+)"""
+_OPS_SIGNAL_ERASURE = """
+create table ops.signal_erasure (
+    erased_at timestamp not null,
+    n_signals integer not null
 )"""
 _COMMENTS = {
     "table ops.run": "One row a run of the chain.",
@@ -83,6 +89,9 @@ _COMMENTS = {
     "column ops.check_result.passed": "True when the check held.",
     "column ops.check_result.observed": "How many rows broke it; null when it held.",
     "column ops.check_result.expected": "What the check asks for, in words.",
+    "table ops.signal_erasure": "One row an erasure that took signals out of the log.",
+    "column ops.signal_erasure.erased_at": "When it was done, UTC.",
+    "column ops.signal_erasure.n_signals": "Signals that it took out.",
 }
 
 
@@ -142,7 +151,7 @@ def _ops_tables(
     con: duckdb.DuckDBPyConnection, state: ControlState, run_id: str
 ) -> None:
     con.execute("create schema if not exists ops")
-    for table in ("run", "check_result"):
+    for table in ("run", "check_result", "signal_erasure"):
         con.execute(f"drop table if exists ops.{table}")
     now = datetime.now(UTC).replace(tzinfo=None)
     con.execute(_OPS_RUN)
@@ -169,6 +178,8 @@ def _ops_tables(
     )
     con.execute(_OPS_CHECK)
     _insert(con, "ops.check_result", state.checks())
+    con.execute(_OPS_SIGNAL_ERASURE)
+    _insert(con, "ops.signal_erasure", state.signal_erasures())
     for what, comment in _COMMENTS.items():
         kind, name = what.split(" ", 1)
         con.execute(
@@ -222,6 +233,19 @@ def published_runs(settings: Settings) -> list[tuple[str, datetime]]:
     with _reading(path) as con:
         return con.execute(
             "select run_id, ended_at from ops.run where outcome = 'published'"
+        ).fetchall()
+
+
+def signal_entries_in(path: Path, run_id: str) -> list[tuple[Any, ...]]:
+    """Return the entries that a run added to the signal log, dates and times as text."""
+    with _reading(path) as con:
+        return con.execute(
+            "select run_id, as_of::varchar, signal_key, signal, instrument, episode_key,"
+            " client_key, therapist_key, clinic_key, opened_on::varchar,"
+            " strftime(first_detected_at, '%Y-%m-%dT%H:%M:%S.%f'), closed_on::varchar,"
+            " closed_reason, evidence"
+            " from ops.signal_log where run_id = ? order by signal_key",
+            [run_id],
         ).fetchall()
 
 
