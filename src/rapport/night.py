@@ -23,7 +23,6 @@ from rapport.state import ControlState, Delivery, Refusal, Run, writer_lock
 from rapport.warehouse import (
     build_candidate,
     candidate_mark,
-    previous_snapshot,
     publish_snapshot,
     published_path,
     published_runs,
@@ -215,6 +214,7 @@ def validate(settings: Settings, run_id: str, gate: Gate | None = None) -> Safe:
         state.record_checks(run_id, result.checks)
         if result.refused:
             state.set_run(run_id, "refused", ended_at=datetime.now(UTC))
+            _tell_of_refusal(settings)
             raise GateRefused(
                 "\n".join(
                     [
@@ -229,6 +229,13 @@ def validate(settings: Settings, run_id: str, gate: Gate | None = None) -> Safe:
         state.set_run(run_id, "validated")
     failed = [check for check in result.checks if not check.passed]
     return {"n_checks": len(result.checks), "n_failed": len(failed)}
+
+
+def _tell_of_refusal(settings: Settings) -> None:
+    """Say on the pages and in the digest that the earlier snapshot still stands."""
+    if published_path(settings).exists():
+        dashboard(settings)
+    digest(settings)
 
 
 def _same_candidate(settings: Settings, run: Run, outcomes: tuple[str, ...]) -> None:
@@ -264,10 +271,14 @@ def dashboard(settings: Settings, run_id: str = "") -> Safe:
 
 
 def digest(settings: Settings, run_id: str = "") -> Safe:
-    """Write the morning digest from the published snapshot and the one before."""
+    """Write the morning digest from the published snapshot and its signal log."""
     from rapport.dashboard import write_digest
 
-    write_digest(settings, notice_of(settings), previous_snapshot(settings))
+    runs = ControlState(settings.home).runs()
+    is_refused = bool(runs) and runs[-1].outcome == "refused"
+    write_digest(
+        settings, notice_of(settings), runs[-1].as_of if is_refused else None
+    )
     return {"n_digests": 1}
 
 
@@ -327,12 +338,6 @@ def run_night(
                 "validate": partial(validate, gate=gate),
             }
             for name, label in STEPS.items():
-                try:
-                    with observe.step(name, label):
-                        functions[name](settings, run_id)
-                except GateRefused:
-                    if published_path(settings).exists():
-                        dashboard(settings)
-                        digest(settings)
-                    raise
+                with observe.step(name, label):
+                    functions[name](settings, run_id)
     return run_id

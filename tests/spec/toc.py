@@ -6,4 +6,5 @@ CHAPTERS = (
     "test_c_alliance",
     "test_d_ruptures",
     "test_h_cohorts",
+    "test_i_signals",
 )

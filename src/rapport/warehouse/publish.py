@@ -7,7 +7,6 @@ file copied from the candidate, which holds the published schemas alone.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -213,16 +212,6 @@ def _keep_history(settings: Settings, path: Path) -> None:
     for night in nights:
         if night not in keep:
             night.unlink()
-
-
-def previous_snapshot(settings: Settings) -> Path | None:
-    """Return the newest snapshot of the history, or None."""
-    folder = published_path(settings).parent / "history"
-    nights = sorted(
-        folder.glob("*.duckdb"),
-        key=lambda p: re.sub(r"^.*\.(r_[^.]*)\.duckdb$", r"\1", p.name),
-    )
-    return nights[-1] if nights else None
 
 
 def published_runs(settings: Settings) -> list[tuple[str, datetime]]:

@@ -36,7 +36,10 @@ bounded as (
         events.onset_session_key,
         events.series_therapist_key,
         events.evidence,
-        greatest(events.closed_on, events.opened_on) as settled_on,
+        case
+            when events.closed_on < events.opened_on then events.opened_on
+            else events.closed_on
+        end as settled_on,
         events.closed_reason as settled_reason,
         episodes.ends_on,
         row_number() over (
