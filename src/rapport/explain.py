@@ -34,7 +34,8 @@ from core.fct_episode as episodes
 where episodes.episode_key = $episode
 """
 _METHOD = """
-select method, method_version, baseline_words, rule, source, min_scores, is_retrospective
+select method, method_version, baseline_words, rule, source, min_scores, is_retrospective,
+    stable_share
 from alliance.dim_rupture_method where method = $method
 """
 _COHORT = """

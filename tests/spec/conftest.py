@@ -153,13 +153,18 @@ class Given:
 
 
 def given(
-    drawing: str | Draw, instrument: str = "WAI-SR", *, closed: bool = False
+    drawing: str | Draw,
+    instrument: str = "WAI-SR",
+    *,
+    name: str = "",
+    closed: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Draw a client of the test's own.
+    """Draw a client of the test's own; several, by stacking, are told apart by name.
 
     Args:
         drawing: a series, as ``Clinic.series`` reads it, or a function that draws.
         instrument: what the series is filled in on.
+        name: what ``shown[name]`` is asked for.
         closed: the episode is a reported one that ended after the last session.
     """
 
@@ -175,7 +180,7 @@ def given(
     case = Given(said, draw if isinstance(drawing, str) else drawing)
 
     def mark(test: Callable[..., None]) -> Callable[..., None]:
-        test.given = case
+        test.given = {name: case, **getattr(test, "given", {})}
         return test
 
     return mark
@@ -192,15 +197,16 @@ def drawn_clinic() -> Clinic:
     for chapter in chapters():
         if hasattr(chapter, "cases"):
             chapter.cases(clinic)
-        for name, test in vars(chapter).items():
-            if hasattr(test, "given"):
-                test.given.draw(clinic, client_of(chapter.__name__, name))
+        for test in list(vars(chapter).values()):
+            for name, case in getattr(test, "given", {}).items():
+                case.draw(clinic, client_of(test, name))
     return clinic
 
 
-def client_of(module: str, test: str) -> str:
+def client_of(test: Callable[..., None], name: str = "") -> str:
     """Name the client of a test."""
-    return f"{module.rpartition('.')[2]}:{test}"
+    said = f"{test.__module__.rpartition('.')[2]}:{test.__name__}:{name}"
+    return said.replace(",", "").replace(" ", "-")
 
 
 class Night:
@@ -232,9 +238,21 @@ class Shown:
     """What the tables show of one test's client."""
 
     night: Night
-    client: str
+    test: Callable[..., None]
+    name: str = ""
+
+    def __getitem__(self, name: str) -> "Shown":
+        return Shown(self.night, self.test, name)
+
+    @property
+    def client(self) -> str:
+        return client_of(self.test, self.name)
 
     def of(self, sql: str) -> list[tuple]:
+        known = self.night.of(
+            self.client, "select 1 from core.dim_client where client_key = @"
+        )
+        assert known, "the test has drawn no such client"
         return self.night.of(self.client, sql)
 
     def ruptures(self, method: str, *columns: str) -> list[tuple]:
@@ -277,4 +295,4 @@ def night(new_home: Callable[[str], Home]) -> Iterator[Night]:
 @pytest.fixture
 def shown(night: Night, request: pytest.FixtureRequest) -> Shown:
     """Show the tables for the client that the test was given."""
-    return Shown(night, client_of(request.module.__name__, request.function.__name__))
+    return Shown(night, request.function)

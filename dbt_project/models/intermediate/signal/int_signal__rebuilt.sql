@@ -8,6 +8,8 @@ events as (
     {% for signal in [
         'rupture',
         'rupture_unrepaired',
+        'therapist_strain',
+        'goal_mismatch',
         'deterioration',
         'disengagement',
     ] -%}

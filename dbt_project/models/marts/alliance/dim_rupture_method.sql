@@ -16,6 +16,7 @@ final as (
         cast(methods.method_version as varchar) as method_version,
         methods.min_scores,
         methods.is_retrospective,
+        methods.stable_share,
         rules.baseline_words,
         rules.rule,
         methods.source
