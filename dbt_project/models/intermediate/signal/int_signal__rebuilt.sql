@@ -8,8 +8,10 @@ events as (
     {% for signal in [
         'rupture',
         'rupture_unrepaired',
+        'stall_return_to_alliance',
         'therapist_strain',
         'goal_mismatch',
+        'weak_early_alliance',
         'deterioration',
         'disengagement',
     ] -%}

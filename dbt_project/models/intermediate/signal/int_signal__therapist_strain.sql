@@ -89,7 +89,6 @@ final as (
         {{ json_object([
             ['method', 'text', "'persistent_strain'"],
             ['opened_session', 'whole', 'openings.session_number'],
-            ['closed_session', 'whole', 'closings.session_number'],
         ]) }} as evidence
     from walk
     inner join nexts as openings
