@@ -7,6 +7,7 @@ describe: they say what came after what, never what caused it, and blame nobody.
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -131,7 +132,22 @@ _CLOSED = {
     "episode_closed": "the episode of care closed",
     "withdrawn": "the data were corrected, or an appointment was booked since",
 }
-_MARKS = "● score   ▼ onset   ○ within a rupture   ◆ repair   ┄ what it was compared with"
+_NUMBERS = {
+    "onset_session": "onset at session {}",
+    "opened_session": "opened at session {}",
+    "first_session": "first pair at session {}",
+    "stall_session": "stalled at session {}",
+    "after_session": "after session {}",
+    "drop_ratio": "drop {} times the reliable change",
+    "loss_ratio": "worse than the first score by {} times the reliable change",
+    "gap_ratio": "therapist minus client {} units of the scale",
+    "share_of_range": "at {} of the scale's range (0 to 1)",
+    "n_missed": "{} sessions missed in a row",
+    "n_days": "{} days since a session was attended",
+}
+_MARKS = (
+    "● score   ▼ onset   ○ within a rupture   ◆ repair   ┄ what it was compared with"
+)
 _HEIGHT, _MOST_COLUMNS = 9, 72
 
 
@@ -241,7 +257,7 @@ def _head(found: dict[str, Any]) -> list[str]:
 def plot(found: dict[str, Any]) -> list[str]:
     """Draw the client's totals by session, a column a session and a row a level."""
     scores, scale = found["scores"], found["scale"]
-    low, high = scale["scale_min"], scale["scale_max"]
+    low, high = float(scale["scale_min"]), float(scale["scale_max"])
     last = scores[-1]["session_number"]
     first = max(1, last - _MOST_COLUMNS + 1)
     width = 3 if last <= 24 else 2 if last <= 36 else 1
@@ -273,8 +289,21 @@ def plot(found: dict[str, Any]) -> list[str]:
         ),
         "      └─" + "─" * (width * (last - first + 1)),
         f"        {''.join(axis)}".rstrip(),
+        *_pairs(scores, first, width),
         f"  {_MARKS}",
     ]
+
+
+def _pairs(scores: list[dict[str, Any]], first: int, width: int) -> list[str]:
+    """Say which sessions are of which therapist, by letters, when there are several."""
+    if len({score["therapist"] for score in scores}) < 2:
+        return []
+    row = [" "] * (width * scores[-1]["session_number"])
+    for score in scores:
+        if score["session_number"] >= first:
+            place = width * (score["session_number"] - first)
+            row[place] = chr(ord("A") + (score["therapist"] - 1) % 26)
+    return [f"  pair  {''.join(row)}".rstrip()]
 
 
 def _compared(found: dict[str, Any]) -> dict[int, float]:
@@ -317,6 +346,13 @@ def _mark(found: dict[str, Any], score: dict[str, Any]) -> str:
 def _ruptures_text(found: dict[str, Any]) -> list[str]:
     method, ruptures = found["method"], found["ruptures"]
     lines = [f"Ruptures ({len(ruptures)})"]
+    if method["stable_share"] is not None:
+        said = (
+            "For a client whose alliance never changes this rule fires by error alone "
+            f"at least once in twelve scored sessions in {method['stable_share']:.1%} of "
+            "cases. A drop is a reason to ask, not a finding."
+        )
+        lines += _wrapped("  ", said)
     if not ruptures:
         pattern = found["cohort"].get("pattern", "insufficient")
         said = _PATTERNS.get(pattern, _PATTERNS["no_rupture"])
@@ -366,7 +402,9 @@ def _course_text(rupture: dict[str, Any], found: dict[str, Any]) -> str:
             ),
             None,
         )
-        when = "in the same session" if later == 0 else f"{later} session(s) later"
+        when = {0: "in the same session", 1: "one session later"}.get(
+            later, f"{later} sessions later"
+        )
         level = f", at {total:.2f}" if total is not None else ""
         kind = "within" if rupture["status"] == "resolved" else "after"
         return (
@@ -387,12 +425,17 @@ def _signals_text(found: dict[str, Any]) -> list[str]:
     lines = [f"Care signals ({len(signals)})"]
     if not signals:
         lines.append("  None has opened in this episode.")
+    first: dict[str, int] = {}
     for number, signal in enumerate(signals, start=1):
-        lines += _signal_text(number, signal, found["episode"]["as_of"])
+        told = first.setdefault(signal["signal"], number)
+        lines += _signal_text(number, signal, found["episode"]["as_of"], told)
     return lines
 
 
-def _signal_text(number: int, signal: dict[str, Any], as_of: date) -> list[str]:
+def _signal_text(
+    number: int, signal: dict[str, Any], as_of: date, told: int
+) -> list[str]:
+    """Tell one signal; its rule and source once, where they are first ``told``."""
     instrument = f" on {signal['instrument']}" if signal["instrument"] else ""
     if signal["closed_on"] is None:
         n_days = (as_of - signal["opened_on"]).days
@@ -403,19 +446,24 @@ def _signal_text(number: int, signal: dict[str, Any], as_of: date) -> list[str]:
             f"{_CLOSED[signal['closed_reason']]} ({signal['closed_reason']})"
         )
     numbers = ", ".join(
-        f"{name.replace('_', ' ')} {value}" for name, value in signal["evidence"].items()
+        _NUMBERS[name].format(value)
+        for name, value in signal["evidence"].items()
+        if name in _NUMBERS
     )
-    return [
+    lines = [
         *_wrapped(f"  {number}. ", f"{signal['label']}{instrument}: {course}."),
         *_wrapped("     Numbers: ", f"{numbers}."),
+    ]
+    if told < number:
+        return [*lines, f"     Rule and source: as for {told}."]
+    return [
+        *lines,
         *_wrapped("     Rule: ", signal["rule"]),
         *_wrapped("     Source: ", signal["source"]),
     ]
 
 
 def _wrapped(head: str, text: str) -> list[str]:
-    import textwrap
-
     return textwrap.wrap(
         text, 88, initial_indent=head, subsequent_indent=" " * min(len(head), 5)
     )

@@ -276,9 +276,7 @@ def digest(settings: Settings, run_id: str = "") -> Safe:
 
     runs = ControlState(settings.home).runs()
     is_refused = bool(runs) and runs[-1].outcome == "refused"
-    write_digest(
-        settings, notice_of(settings), runs[-1].as_of if is_refused else None
-    )
+    write_digest(settings, notice_of(settings), runs[-1].as_of if is_refused else None)
     return {"n_digests": 1}
 
 

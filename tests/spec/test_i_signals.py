@@ -361,7 +361,9 @@ def _goals(drawing: str, instrument: str = "WAI-SR") -> Draw:
             views = mark.rstrip("!").split(":")
             for rater, goal in zip(("client", "therapist"), views, strict=True):
                 form = answers(instrument, f"{goal}/4/4")
-                clinic.form(client, instrument, when, form, session=session, rater=rater)
+                clinic.form(
+                    client, instrument, when, form, session=session, rater=rater
+                )
             if mark.endswith("!"):
                 clinic.form(client, "RAP-T", when, {"T_GOALS": 3}, session=session,
                             rater="therapist")  # fmt: skip
@@ -456,9 +458,7 @@ def _totals(instrument: str, totals: Sequence[float]) -> Draw:
         for n, total in enumerate(totals):
             when = day(n + 1, len(totals))
             session = clinic.session(client, when)
-            clinic.form(
-                client, instrument, when, {}, session=session, total=str(total)
-            )
+            clinic.form(client, instrument, when, {}, session=session, total=str(total))
 
     return draw
 
@@ -501,9 +501,7 @@ def _calendar(*rows: tuple[str, str], episode: bool = True) -> Draw:
 def test_two_missed_in_a_row_open_a_disengagement(shown: Shown) -> None:
     """(a) The second of two consecutive missed sessions, others skipped; closes at the
     next attended session."""
-    assert signals(shown, "disengagement") == [
-        ("2026-06-12", "2026-06-20", "attended")
-    ]
+    assert signals(shown, "disengagement") == [("2026-06-12", "2026-06-20", "attended")]
 
 
 @given(_calendar(("2026-06-01", "no_show"), ("2026-06-08", "no_show"),

@@ -24,7 +24,8 @@ others as (
         pairs.series_therapist,
         attended.session_number,
         attended.session_date,
-        coalesce(attended.therapist_key <> pairs.series_therapist, false) as is_other
+        pairs.series_therapist <> 'none'
+        and coalesce(attended.therapist_key <> pairs.series_therapist, false) as is_other
     from pairs
     inner join attended on pairs.episode_key = attended.episode_key
 ),
