@@ -53,27 +53,35 @@ with drawn as (
         ) as instrument,
         max(case when method = 'default_rc3' then instrument end) as primary_instrument
     from alliance.rupture_cohort where episode_key = $episode
+),
+scores as (
+    select
+        alliance.*,
+        min(alliance.session_number) over (
+            partition by sessions.therapist_key
+        ) as pair_from
+    from alliance.fct_alliance_session as alliance
+    inner join core.fct_session as sessions on alliance.session_key = sessions.session_key
+    cross join drawn
+    where
+        alliance.episode_key = $episode
+        and alliance.client_total is not null
+        and alliance.instrument = case
+            when drawn.instrument in (select instrument from alliance.fct_alliance_session)
+                then drawn.instrument
+            else drawn.primary_instrument
+        end
 )
 select
-    scores.session_number,
-    scores.session_date,
-    scores.instrument,
-    scores.client_total,
-    case when $method = 'default_rc3' then scores.baseline end as baseline,
-    scores.band,
-    dense_rank() over (order by sessions.therapist_key) as therapist
-from alliance.fct_alliance_session as scores
-inner join core.fct_session as sessions on scores.session_key = sessions.session_key
-cross join drawn
-where
-    scores.episode_key = $episode
-    and scores.client_total is not null
-    and scores.instrument = case
-        when drawn.instrument in (select instrument from alliance.fct_alliance_session)
-            then drawn.instrument
-        else drawn.primary_instrument
-    end
-order by scores.session_number
+    session_number,
+    session_date,
+    instrument,
+    client_total,
+    case when $method = 'default_rc3' then baseline end as baseline,
+    band,
+    dense_rank() over (order by pair_from) as therapist
+from scores
+order by session_number
 """
 _SCALE = """
 select scale_min, scale_max, reliable_change, citation from core.dim_instrument
@@ -242,9 +250,9 @@ def _head(found: dict[str, Any]) -> list[str]:
     )
     focus = {True: "trauma-focused", False: "not trauma-focused", None: "focus unknown"}
     return [
-        f"Episode {episode['episode_key']}",
+        f"Episode {episode['episode_key']}, as of {episode['as_of']}",
         f"Opened on {episode['opened_on']}, {state}; {episode['n_attended']} sessions "
-        f"attended; {focus[episode['trauma_focused']]}. As of {episode['as_of']}.",
+        f"attended; {focus[episode['trauma_focused']]}.",
         f"Method {method['method']}, version {method['method_version']}"
         + (
             "; it looks back, so a later score may change it."

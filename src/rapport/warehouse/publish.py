@@ -19,6 +19,7 @@ from rapport.errors import DiskFull, is_disk_full
 from rapport.settings import Settings
 from rapport.state import ControlState
 from rapport.warehouse.build import _insert
+from rapport.warehouse.changes import COMMENTS, count_changes
 from rapport.warehouse.connections import candidate_path, published_path
 
 _OPS_RUN = """
@@ -135,8 +136,15 @@ def _write(settings: Settings, run_id: str, building: Path) -> None:
         con.execute(f"attach '{_quoted(candidate_path(settings))}' as pub (read_only)")
         con.execute(f"attach '{_quoted(building)}' as snap (storage_version 'v1.0.0')")
         con.execute("copy from database pub to snap")
+        before = "before" if published_path(settings).exists() else None
+        if before:
+            con.execute(
+                f"attach '{_quoted(published_path(settings))}' as before (read_only)"
+            )
         con.execute("use snap")
         _ops_tables(con, state, run_id)
+        count_changes(con, run_id, before, "snap")
+        _describe(con, {**_COMMENTS, **COMMENTS})
         con.execute("checkpoint snap")
         con.execute("use memory")
         con.execute("detach snap")
@@ -179,7 +187,10 @@ def _ops_tables(
     _insert(con, "ops.check_result", state.checks())
     con.execute(_OPS_SIGNAL_ERASURE)
     _insert(con, "ops.signal_erasure", state.signal_erasures())
-    for what, comment in _COMMENTS.items():
+
+
+def _describe(con: duckdb.DuckDBPyConnection, comments: dict[str, str]) -> None:
+    for what, comment in comments.items():
         kind, name = what.split(" ", 1)
         con.execute(
             f"comment on {kind} {name} is '{comment.replace(chr(39), chr(39) * 2)}'"
