@@ -144,8 +144,10 @@ def _random_forms(calendar: Calendar, client: str, session: str, day: date,
         calendar.form(client, day, "PHQ-9", min(27, distress / 3), session=session)
 
 
-def _ruptured(calendar: Calendar, client: str, episode: str) -> list[date]:
-    """A rupture at the fourth of four weekly sessions in February."""
+def _ruptured(
+    calendar: Calendar, client: str, episode: str, *, stays: bool = False
+) -> list[date]:
+    """A rupture at the fourth of four weekly sessions in February; perhaps it stays."""
     calendar.deliveries[0].clients.append(client)
     calendar.deliveries[0].episodes.append(f"{episode},{client},2026-01-01,,")
     days = [date(2026, 2, 2) + timedelta(weeks=n) for n in range(4)]
@@ -158,7 +160,9 @@ def _ruptured(calendar: Calendar, client: str, episode: str) -> list[date]:
     for n in range(12):
         day = days[-1] + timedelta(weeks=2 * n + 2)
         if day <= date(2026, 6, 30):
-            calendar.session(client, 10 + n, day, "attended", episode=episode)
+            session = calendar.session(client, 10 + n, day, "attended", episode=episode)
+            if stays:
+                calendar.form(client, day, "WAI-SR", 3.0, session=session)
     return days
 
 
@@ -171,6 +175,7 @@ def _scripted(calendar: Calendar) -> None:
     days = _ruptured(calendar, "gone", "eg")
     calendar.form("gone", days[3], "WAI-SR", 4.0, session="gone-s3", name="gone-3",
                   known=date(2026, 4, 1))  # fmt: skip
+    _ruptured(calendar, "stays", "et", stays=True)
     _ruptured(calendar, "ended", "ee")
     calendar.deliveries[1].episodes.append("ee,ended,2026-01-01,2026-02-10,completed")
     calendar.deliveries[0].clients.append("silent")

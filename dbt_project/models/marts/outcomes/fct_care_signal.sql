@@ -16,7 +16,7 @@ episodes as (
     select * from {{ ref('int_signal__episode_end') }}
 ),
 
-merges as (
+merged_clients as (
     select * from {{ ref('int_client_merge__last') }}
 ),
 
@@ -49,7 +49,7 @@ vanished as (
         logged.signal,
         logged.instrument,
         logged.episode_key,
-        coalesce(merges.client_key, logged.client_key) as client_key,
+        coalesce(merged_clients.client_key, logged.client_key) as client_key,
         logged.therapist_key,
         logged.clinic_key,
         logged.opened_on,
@@ -65,7 +65,7 @@ vanished as (
     cross join tonight
     left join rebuilt on logged.signal_key = rebuilt.signal_key
     left join episodes on logged.episode_key = episodes.episode_key
-    left join merges on logged.client_key = merges.old_client_key
+    left join merged_clients on logged.client_key = merged_clients.old_client_key
     where rebuilt.signal_key is null and logged.is_by_tonight
 ),
 
