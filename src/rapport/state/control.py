@@ -7,7 +7,7 @@ counts and reason codes only. A delivery exists from the moment its ledger commi
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, date, datetime
@@ -113,6 +113,36 @@ create table first_seen (
     primary key (kind, key)
 ) strict;
 """
+# Made where they are missing, so that they came without a new version of the store.
+_ADDED = """
+create table if not exists delivery_metric (
+    batch_id text not null,
+    table_name text not null,
+    metric text not null,
+    value real not null,
+    n_rows integer not null,
+    primary key (batch_id, table_name, metric)
+) strict;
+create table if not exists check_finding (
+    run_id text not null,
+    check_name text not null,
+    position integer not null,
+    source text not null,
+    batch_id text not null,
+    table_name text not null,
+    metric text not null,
+    value real not null,
+    lower real,
+    upper real,
+    primary key (run_id, check_name, position)
+) strict;
+create table if not exists check_waived (
+    run_id text not null,
+    check_name text not null,
+    expires_on text not null,
+    primary key (run_id, check_name)
+) strict
+"""
 
 
 @dataclass(frozen=True)
@@ -182,6 +212,30 @@ class CheckResult:
 
 
 @dataclass(frozen=True)
+class DeliveryMetric:
+    """One count or share of one table of one delivery, which later nights learn from."""
+
+    batch_id: str
+    table_name: str
+    metric: str
+    value: float
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class CheckFinding:
+    """Where a check of the history did not hold: opaque names, a number, its limits."""
+
+    source: str
+    batch_id: str
+    table_name: str
+    metric: str
+    value: float
+    lower: float | None
+    upper: float | None
+
+
+@dataclass(frozen=True)
 class Run:
     """One run of the chain."""
 
@@ -215,6 +269,8 @@ class ControlState:
                     next_step="use the rapport version that wrote it, or upgrade",
                     reason="state_version",
                 )
+            for statement in _ADDED.split(";\n"):
+                con.execute(statement)
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -321,6 +377,12 @@ class ControlState:
                 (row["batch_id"], row["path"])
             )
         return found
+
+    def bronze_rows(self) -> list[tuple[str, str, int]]:
+        """List (batch id, table, rows) of every bronze file."""
+        return self._rows(
+            "select batch_id, table_name, n_rows from bronze_file order by 1, 2"
+        )
 
     def delivery_tables(self) -> list[tuple[str, str, str, str]]:
         """List (batch id, source, table, mode) of every table that was delivered."""
@@ -437,6 +499,64 @@ class ControlState:
             "select run_id, layer, table_name, check_name, severity, status, passed,"
             f" observed, expected from check_result{where} order by run_id, position",
             () if run_id is None else (run_id,),
+        )
+
+    def record_findings(
+        self,
+        run_id: str,
+        findings: Mapping[str, Sequence[CheckFinding]],
+        waived: Mapping[str, date],
+    ) -> None:
+        """Write where checks did not hold and which were waived, in place of before."""
+        with self._transaction() as con:
+            for table in ("check_finding", "check_waived"):
+                con.execute(f"delete from {table} where run_id = ?", (run_id,))
+            con.executemany(
+                "insert into check_finding values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (run_id, name, place, *astuple(finding))
+                    for name, of_check in findings.items()
+                    for place, finding in enumerate(of_check)
+                ],
+            )
+            con.executemany(
+                "insert into check_waived values (?, ?, ?)",
+                [(run_id, name, until.isoformat()) for name, until in waived.items()],
+            )
+
+    def findings(self, run_id: str) -> dict[str, list[CheckFinding]]:
+        """Return, for each check of a run that said where, where it did not hold."""
+        found: dict[str, list[CheckFinding]] = {}
+        for name, *rest in self._rows(
+            "select check_name, source, batch_id, table_name, metric, value, lower, upper"
+            " from check_finding where run_id = ? order by check_name, position",
+            (run_id,),
+        ):
+            found.setdefault(name, []).append(CheckFinding(*rest))
+        return found
+
+    def waived(self) -> dict[tuple[str, str], date]:
+        """Return, by run and check, until when a failed check was waived."""
+        return {
+            (run_id, name): date.fromisoformat(until)
+            for run_id, name, until in self._rows("select * from check_waived")
+        }
+
+    # --- what later nights learn from -----------------------------------------------
+
+    def record_metrics(self, metrics: Iterable[DeliveryMetric]) -> None:
+        """Write what was measured of deliveries; what is known already stays."""
+        with self._transaction() as con:
+            con.executemany(
+                "insert or ignore into delivery_metric values (?, ?, ?, ?, ?)",
+                [astuple(metric) for metric in metrics],
+            )
+
+    def metrics(self) -> list[tuple[str, str, str, float, int]]:
+        """List (batch, table, metric, value, rows) of every delivery measured."""
+        return self._rows(
+            "select batch_id, table_name, metric, value, n_rows from delivery_metric"
+            " order by 1, 2, 3"
         )
 
     # --- what was first seen when ---------------------------------------------------

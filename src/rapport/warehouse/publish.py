@@ -42,7 +42,8 @@ create table ops.check_result (
     status varchar not null,
     passed boolean not null,
     observed double,
-    expected varchar not null
+    expected varchar not null,
+    waived boolean not null
 )"""
 _COMMENTS = {
     "table ops.run": "One row a run of the chain.",
@@ -75,7 +76,7 @@ _COMMENTS = {
     "column ops.row_ledger.encoding": "How the bytes were read.",
     "table ops.check_result": "One row a check of a night.",
     "column ops.check_result.run_id": "The run that was checked.",
-    "column ops.check_result.layer": "bronze, marts or ledger.",
+    "column ops.check_result.layer": "bronze, history, marts or ledger.",
     "column ops.check_result.table_name": "Table that was checked.",
     "column ops.check_result.check_name": "Stable name of the check.",
     "column ops.check_result.severity": "critical refuses the night; warning and info do not.",
@@ -83,6 +84,7 @@ _COMMENTS = {
     "column ops.check_result.passed": "True when the check held.",
     "column ops.check_result.observed": "How many rows broke it; null when it held.",
     "column ops.check_result.expected": "What the check asks for, in words.",
+    "column ops.check_result.waived": "True when a person let the night pass all the same.",
 }
 
 
@@ -168,7 +170,12 @@ def _ops_tables(
         ],
     )
     con.execute(_OPS_CHECK)
-    _insert(con, "ops.check_result", state.checks())
+    waived = state.waived()
+    _insert(
+        con,
+        "ops.check_result",
+        [(*row, (row[0], row[3]) in waived) for row in state.checks()],
+    )
     for what, comment in _COMMENTS.items():
         kind, name = what.split(" ", 1)
         con.execute(
