@@ -68,15 +68,22 @@ class Gate:
         self._process.kill()
         self._process.communicate()
 
-    def judge(self, databases: Mapping[str, Path]) -> list[dict[str, Any]]:
-        """Return one verdict a check of the databases (work, candidate or extract).
+    def judge(
+        self, databases: Mapping[str, Path], tables: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return one verdict a check.
+
+        Args:
+            databases: the files to judge: work, candidate or extract.
+            tables: judge these tables alone; all by default.
 
         Raises:
             RapportError: the process ended without a verdict; that is no pass.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        asked = json.dumps({name: str(path) for name, path in databases.items()})
+        paths = {name: str(path) for name, path in databases.items()}
+        asked = json.dumps({"databases": paths, "tables": tables})
         with suppress(BrokenPipeError):  # it ended; the empty answer tells
             self._process.stdin.write(asked + "\n")
             self._process.stdin.flush()
