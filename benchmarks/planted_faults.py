@@ -206,7 +206,9 @@ def night(base: Path, last: Path, home: Path, plant: Fault | None) -> dict[str, 
     target = home / "inbox" / "canonical" / last.name
     shutil.copytree(last, target)
     (target / "_SUCCESS").unlink()
-    earlier = [f for f in sorted((home / "inbox" / "canonical").iterdir()) if f != target]
+    earlier = [
+        f for f in sorted((home / "inbox" / "canonical").iterdir()) if f != target
+    ]
     tonight = read(target)
     headers = {
         path.stem: path.read_text("utf-8").splitlines()[0].split(",")

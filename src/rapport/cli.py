@@ -126,7 +126,8 @@ def validate(
         str, typer.Option("--explain", metavar="CHECK", help="What a check means.")
     ] = "",
     waive: Annotated[
-        str, typer.Option("--waive", metavar="CHECK", help="Let a check fail for a while.")
+        str,
+        typer.Option("--waive", metavar="CHECK", help="Let a check fail for a while."),
     ] = "",
     reason: Annotated[str, typer.Option(help="Why it may fail; logged.")] = "",
     by: Annotated[str, typer.Option(help="Who says so; logged.")] = "",

@@ -44,6 +44,6 @@ def beat(settings: Settings, run: Run, n_warnings: int) -> None:
 def _call(url: str, timeout_seconds: float) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=timeout_seconds) as answer:
-            return 200 <= answer.status < 400
+            return bool(200 <= answer.status < 400)
     except (OSError, ValueError, urllib.error.URLError):
         return False

@@ -168,9 +168,17 @@ def _failed_checks(
     advice = {check.id: check.advice for check, _ in every_check(settings.project_root)}
     waived, findings = state.waived(), state.findings(run_id)
     failed = []
-    for _, layer, table, name, severity, status, passed, observed, expected in state.checks(
-        run_id
-    ):
+    for (
+        _,
+        layer,
+        table,
+        name,
+        severity,
+        status,
+        passed,
+        observed,
+        expected,
+    ) in state.checks(run_id):
         if passed:
             continue
         until = waived.get((run_id, name))
@@ -217,7 +225,9 @@ def explain_check(settings: Settings, name: str) -> dict[str, Any]:
             "status": status,
             "observed": observed,
             "waived": (run_id, name) in waived,
-            "where": [describe_finding(f) for f in state.findings(run_id).get(name, [])],
+            "where": [
+                describe_finding(f) for f in state.findings(run_id).get(name, [])
+            ],
         }
         for run_id, _, _, check_name, _, status, _, observed, _ in state.checks()
         if check_name == name

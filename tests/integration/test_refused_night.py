@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Callable
 
-import duckdb
 import pytest
 
 from conftest import ROOT, Home
@@ -83,7 +82,9 @@ def test_a_waiver_publishes_with_a_visible_mark(home: Home) -> None:
     waive = ("validate", "--waive", "header_alone", "--reason", "public holiday, closed",
              "--by", "M. Okafor", "--source", "canonical")  # fmt: skip
     assert "--until" in home.run(*waive, check=2).stderr
-    assert "max_waiver_days" in home.run(*waive, "--until", "2099-01-01", check=2).stderr
+    assert (
+        "max_waiver_days" in home.run(*waive, "--until", "2099-01-01", check=2).stderr
+    )
     home.run(*waive, "--until", tomorrow())
     home.run("validate")
     for step in ("publish", "dashboard", "digest"):
@@ -96,7 +97,9 @@ def test_a_waiver_publishes_with_a_visible_mark(home: Home) -> None:
     audit = (home.path / "vault" / "audit.jsonl").read_text()
     assert "waiver_added" in audit and "waiver_applied" in audit
     assert "M. Okafor" in audit and "public holiday" in audit
-    assert b"public holiday" not in (home.path / "published/rapport.duckdb").read_bytes()
+    assert (
+        b"public holiday" not in (home.path / "published/rapport.duckdb").read_bytes()
+    )
 
 
 def tomorrow() -> str:
@@ -108,7 +111,9 @@ def tomorrow() -> str:
 def test_an_unknown_check_is_answered_with_the_nearest_names(home: Home) -> None:
     said = home.run("validate", "--explain", "header_alon", check=2).stderr
     assert "header_alone" in said
-    found = json.loads(home.run("validate", "--explain", "mass_vanish", "--json").stdout)
+    found = json.loads(
+        home.run("validate", "--explain", "mass_vanish", "--json").stdout
+    )
     assert found["severity"] == "critical" and found["waivable"]
     assert found["results"]
 

@@ -226,23 +226,35 @@ FAULTS: dict[str, str | list[str]] = {
         *[
             f"delete from {name}"
             for name in (
-                "core.fct_session", "core.fct_measure_score", "core.fct_diagnosis",
-                "alliance.fct_alliance_session", "alliance.fct_rupture",
-                "alliance.rupture_cohort", "alliance.fct_therapist_marker",
-                "alliance.fct_strengthening", "alliance.fct_congruence",
-                "outcomes.fct_episode_outcome", "outcomes.fct_care_signal",
+                "core.fct_session",
+                "core.fct_measure_score",
+                "core.fct_diagnosis",
+                "alliance.fct_alliance_session",
+                "alliance.fct_rupture",
+                "alliance.rupture_cohort",
+                "alliance.fct_therapist_marker",
+                "alliance.fct_strengthening",
+                "alliance.fct_congruence",
+                "outcomes.fct_episode_outcome",
+                "outcomes.fct_care_signal",
             )
         ],
         "update core.fct_episode set n_attended = 0, n_missed = 0",
         "update core.dim_client set first_session_date = null",
-    ],  # fmt: skip
+    ],
     "session_numbers_have_no_gap": _session("session_number = 9", SESSIONS[3]),
     "session_numbers_in_time_order": [
-        _session("started_at = timestamp '2026-05-18 15:07:00',"
-                 " session_date = date '2026-05-18'", SESSIONS[1]),
-        _session("started_at = timestamp '2026-05-11 15:07:00',"
-                 " session_date = date '2026-05-11'", SESSIONS[2]),
-    ],  # fmt: skip
+        _session(
+            "started_at = timestamp '2026-05-18 15:07:00',"
+            " session_date = date '2026-05-18'",
+            SESSIONS[1],
+        ),
+        _session(
+            "started_at = timestamp '2026-05-11 15:07:00',"
+            " session_date = date '2026-05-11'",
+            SESSIONS[2],
+        ),
+    ],
     "numbered_sessions_are_attended": _session("status = 'unknown'", SESSIONS[3]),
     "attended_session_has_duration": (
         "update core.fct_session set duration_minutes = null where session_number > 3"
@@ -250,11 +262,13 @@ FAULTS: dict[str, str | list[str]] = {
     "session_duration_plausible": _session("duration_minutes = 900", SESSIONS[3]),
     "session_date_near_start": _session("session_date = session_date + 9"),
     "session_date_plausible": [
-        _session("session_date = date '1900-01-01', started_at = timestamp '1900-01-01'",
-                 SESSIONS[0]),
+        _session(
+            "session_date = date '1900-01-01', started_at = timestamp '1900-01-01'",
+            SESSIONS[0],
+        ),
         "update core.dim_client set first_session_date = date '1900-01-01'"
         f" where client_key = '{CLIENT}'",
-    ],  # fmt: skip
+    ],
     "session_client_exists": _session(f"client_key = 'cl_{_KEY}'"),
     "session_episode_exists": _session(f"episode_key = 'ep_{_KEY}'"),
     "session_therapist_exists": _session(f"therapist_key = 'th_{_KEY}'"),
@@ -264,21 +278,43 @@ FAULTS: dict[str, str | list[str]] = {
         f" where client_key <> '{CLIENT}')"
     ),
     "sessions_do_not_coincide": [
-        _session("started_at = timestamp '2026-05-11 15:07:00',"
-                 " session_date = date '2026-05-11'", SESSIONS[2]),
-    ],  # fmt: skip
+        _session(
+            "started_at = timestamp '2026-05-11 15:07:00',"
+            " session_date = date '2026-05-11'",
+            SESSIONS[2],
+        ),
+    ],
     "therapists_meet_one_client_at_a_time": [
         # A hundred clients of one therapist, all in the same minute, one session each.
-        _copies("core.dim_client", 100, f"client_key = '{CLIENT}'",
-                client_key=_NTH.format("cl")),
-        _copies("core.fct_episode", 100, f"episode_key = '{EPISODE}'",
-                episode_key=_NTH.format("ep"), client_key=_NTH.format("cl"),
-                n_attended="1", n_missed="0"),
-        _copies("core.fct_session", 100, f"session_key = '{SESSIONS[0]}'",
-                session_key=_NTH.format("se"), client_key=_NTH.format("cl"),
-                episode_key=_NTH.format("ep")),
-        _copies("alliance.rupture_cohort", 100, f"episode_key = '{EPISODE}'",
-                episode_key=_NTH.format("ep")),
+        _copies(
+            "core.dim_client",
+            100,
+            f"client_key = '{CLIENT}'",
+            client_key=_NTH.format("cl"),
+        ),
+        _copies(
+            "core.fct_episode",
+            100,
+            f"episode_key = '{EPISODE}'",
+            episode_key=_NTH.format("ep"),
+            client_key=_NTH.format("cl"),
+            n_attended="1",
+            n_missed="0",
+        ),
+        _copies(
+            "core.fct_session",
+            100,
+            f"session_key = '{SESSIONS[0]}'",
+            session_key=_NTH.format("se"),
+            client_key=_NTH.format("cl"),
+            episode_key=_NTH.format("ep"),
+        ),
+        _copies(
+            "alliance.rupture_cohort",
+            100,
+            f"episode_key = '{EPISODE}'",
+            episode_key=_NTH.format("ep"),
+        ),
     ],
     "statuses_are_known": _copies(
         "core.fct_session",
@@ -412,7 +448,7 @@ FAULTS: dict[str, str | list[str]] = {
         f" where {_UNREPAIRED}"
     ),
     "rupture_sessions_to_repair_add_up": (
-        "update alliance.fct_rupture set sessions_to_repair = 9 where" f" {_RESOLVED}"
+        f"update alliance.fct_rupture set sessions_to_repair = 9 where {_RESOLVED}"
     ),
     "rupture_shape_agrees": (
         f"update alliance.fct_rupture set shape = 'l' where {_RESOLVED}"
@@ -529,11 +565,20 @@ FAULTS: dict[str, str | list[str]] = {
     "fct_episode_outcome_one_row_a_key": _again("outcomes.fct_episode_outcome"),
     "fct_stall_one_row_a_key": _again("outcomes.fct_stall"),
     "outcome_episode_exists": [
-        _form(episode_key=f"'{EPISODE}'", instrument="'ORS'", score="30", n_items="4",
-              n_answered="4"),
-        _changed("outcomes.fct_episode_outcome", "n_scores = 1",
-                 episode_key=f"'ep_{_KEY}'", n_scores="null::integer"),
-    ],  # fmt: skip
+        _form(
+            episode_key=f"'{EPISODE}'",
+            instrument="'ORS'",
+            score="30",
+            n_items="4",
+            n_answered="4",
+        ),
+        _changed(
+            "outcomes.fct_episode_outcome",
+            "n_scores = 1",
+            episode_key=f"'ep_{_KEY}'",
+            n_scores="null::integer",
+        ),
+    ],
     "outcome_change_adds_up": (
         "update outcomes.fct_episode_outcome set change = 5 where rowid ="
         " (select min(rowid) from outcomes.fct_episode_outcome where n_scores = 1)"
@@ -591,7 +636,7 @@ FAULTS: dict[str, str | list[str]] = {
     ),
     "signal_evidence_holds_no_id": (
         "update outcomes.fct_care_signal set evidence ="
-        f" '{{\"who\": \"{CLIENT}\"}}' where rowid = 0"
+        f' \'{{"who": "{CLIENT}"}}\' where rowid = 0'
     ),
     "signal_instrument_where_it_is_of_one": (
         "update outcomes.fct_care_signal set signal = 'disengagement', instrument ="

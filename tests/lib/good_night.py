@@ -19,7 +19,6 @@ SESSIONS = [f"se_{'p' * 25}{letter}" for letter in "abcdef"]
 LOOSE = SESSIONS[5]
 
 
-
 def _probe_session(place: int, key: str) -> str:
     """Four attended sessions a week apart, one missed, one booked in no episode."""
     status = "attended" if place < 4 else "no_show" if place == 4 else "scheduled"
@@ -144,8 +143,10 @@ def lay_good_night(home: Path, folder: Path) -> dict[str, Path]:
             con.execute(f"create schema {schema}")
         for table in TABLES:
             _copy_bronze(con, table.name)
-        for name in ("seed.code_list", "gate.judged", "gate.bronze_file"):
+        for name in ("seed.code_list", "gate.bronze_file"):
             con.execute(f"create table {name} as from old.{name}")
+        # What is judged of a history has nights of its own (history_faults.py).
+        con.execute("create table gate.judged as from old.gate.judged limit 0")
         con.execute("detach old")
         con.execute("checkpoint")
     extract = folder / "extract.duckdb"

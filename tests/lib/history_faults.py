@@ -157,7 +157,9 @@ class Sources:
 
 
 def _moment(night: int) -> datetime:
-    return datetime(FIRST.year, FIRST.month, FIRST.day, 2, tzinfo=UTC) + timedelta(night)
+    return datetime(FIRST.year, FIRST.month, FIRST.day, 2, tzinfo=UTC) + timedelta(
+        night
+    )
 
 
 def _schemas(con: duckdb.DuckDBPyConnection) -> None:
@@ -177,8 +179,12 @@ def _schemas(con: duckdb.DuckDBPyConnection) -> None:
 
 
 _WEEKDAYS = ", ".join(f"({night}, {n_sessions(night)})" for night in range(NIGHTS + 1))
-_NORTH = ", ".join(f"({night}, '{batch('north', night)}')" for night in range(NIGHTS + 1))
-_SOUTH = ", ".join(f"({night}, '{batch('south', night)}')" for night in range(NIGHTS + 1))
+_NORTH = ", ".join(
+    f"({night}, '{batch('north', night)}')" for night in range(NIGHTS + 1)
+)
+_SOUTH = ", ".join(
+    f"({night}, '{batch('south', night)}')" for night in range(NIGHTS + 1)
+)
 # Eighty clients; each session has one form of twelve answers from 3 to 5.
 _BRONZE = f"""
 create temp table session as
@@ -273,7 +279,9 @@ HISTORY_FAULTS: dict[str, list[str]] = {
         f"delete from bronze.measures where {_N}",
         f"delete from control.delivery_table where {_N} and table_name = 'measures'",
     ],
-    "unusual_while_learning": [f"delete from bronze.sessions where {_N} and row_no > 6"],
+    "unusual_while_learning": [
+        f"delete from bronze.sessions where {_N} and row_no > 6"
+    ],
     "sources_have_a_history": [],
     "sources_keep_sending": [f"update control.run set as_of = date '{LAST}' + 9"],
 }

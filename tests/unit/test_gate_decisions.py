@@ -186,7 +186,9 @@ def monitor() -> Iterator[Monitor]:
 
 
 def _beat(home: Path, **environment: str) -> dict:
-    said = {f"RAPPORT_GATE__{name.upper()}": value for name, value in environment.items()}
+    said = {
+        f"RAPPORT_GATE__{name.upper()}": value for name, value in environment.items()
+    }
     settings = load_settings({"RAPPORT_HOME": str(home), **said})
     ControlState(home)
     at = datetime(2026, 7, 1, 3, tzinfo=UTC)
@@ -209,7 +211,9 @@ def test_a_monitor_that_fails_fails_no_night(tmp_path: Path, monitor: Monitor) -
     _beat(tmp_path, heartbeat_url=monitor.url)
     assert monitor.n_calls == 1
     # Nobody listens there.
-    said = _beat(tmp_path, heartbeat_url="http://127.0.0.1:9/", heartbeat_timeout_seconds="1")
+    said = _beat(
+        tmp_path, heartbeat_url="http://127.0.0.1:9/", heartbeat_timeout_seconds="1"
+    )
     assert said["run_id"] == "r_20260701_030000"
 
 

@@ -1,8 +1,8 @@
 """The gate's process: ``python -m rapport.validate ROOT``.
 
 It loads its engine, then answers questions until its input ends: a line of JSON
-(``{"databases": {"work": PATH, "candidate": PATH}, "tables": null}``, what to judge, and
-which tables of it if not all) is answered by a line of JSON, one verdict a check. Results are BOOLEAN_ONLY and of an exception only the fact is
+(``{"databases": {"work": PATH, "candidate": PATH}, "checks": null}``, what to judge, and
+by which checks if not all) is answered by a line of JSON, one verdict a check. Results are BOOLEAN_ONLY and of an exception only the fact is
 kept: its text quotes data. What a failed check observed is one number, from a count query
 beside the expectation; where it failed is told by opaque names alone.
 """
@@ -44,9 +44,9 @@ def main(root: str) -> None:
 
         for line in sys.stdin:
             asked = json.loads(line)
-            tables = asked["tables"]
-            of_tables = [c for c in checks if tables is None or c.table in tables]
-            verdicts = judge(gx, of_tables, asked["databases"])
+            names = asked["checks"]
+            named = [c for c in checks if names is None or c.id in names]
+            verdicts = judge(gx, named, asked["databases"])
             print(json.dumps(verdicts), file=answers, flush=True)
 
 

@@ -69,13 +69,13 @@ class Gate:
         self._process.communicate()
 
     def judge(
-        self, databases: Mapping[str, Path], tables: Sequence[str] | None = None
+        self, databases: Mapping[str, Path], checks: Sequence[str] | None = None
     ) -> list[dict[str, Any]]:
         """Return one verdict a check.
 
         Args:
             databases: the files to judge: work, candidate or extract.
-            tables: judge these tables alone; all by default.
+            checks: judge by these alone; by all by default.
 
         Raises:
             RapportError: the process ended without a verdict; that is no pass.
@@ -83,7 +83,7 @@ class Gate:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         paths = {name: str(path) for name, path in databases.items()}
-        asked = json.dumps({"databases": paths, "tables": tables})
+        asked = json.dumps({"databases": paths, "checks": checks})
         with suppress(BrokenPipeError):  # it ended; the empty answer tells
             self._process.stdin.write(asked + "\n")
             self._process.stdin.flush()
@@ -200,7 +200,9 @@ def describe_refusal(settings: Settings, result: GateResult) -> list[str]:
             or check.check_name in result.waived
         ):
             continue
-        lines.append(f"  {check.check_name} on {check.table_name}: {what_failed(check)}")
+        lines.append(
+            f"  {check.check_name} on {check.table_name}: {what_failed(check)}"
+        )
         lines.append(f"    expected: {check.expected}")
         lines += [
             f"    {describe_finding(finding)}"

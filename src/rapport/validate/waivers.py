@@ -81,7 +81,11 @@ def load_waivers(settings: Settings) -> Waivers:
         except ValidationError as error:
             problems += [
                 f"  waiver {number}, {'.'.join(map(str, problem['loc']))}: "
-                + ("no such key" if problem["type"] == "extra_forbidden" else problem["msg"])
+                + (
+                    "no such key"
+                    if problem["type"] == "extra_forbidden"
+                    else problem["msg"]
+                )
                 for problem in error.errors(include_input=False, include_url=False)
             ]
         except UsageError as error:
@@ -125,7 +129,11 @@ def add_waiver(settings: Settings, waiver: Waiver, today: date) -> None:
             next_step="choose an earlier --until; a waiver can be given again",
         )
     append_audit(settings.home, "waiver_added", _object(waiver), waiver.reason)
-    kept = [w for w in standing.every if (w.check, w.source) != (waiver.check, waiver.source)]
+    kept = [
+        w
+        for w in standing.every
+        if (w.check, w.source) != (waiver.check, waiver.source)
+    ]
     _write(waivers_path(settings), [*kept, waiver])
 
 

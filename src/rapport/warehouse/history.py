@@ -20,7 +20,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-
 import duckdb
 
 from rapport.ingest.cells import cell_of
@@ -133,7 +132,9 @@ def _measure(
 
 def _lay_row_counts(con: duckdb.DuckDBPyConnection, state: ControlState) -> None:
     """Lay how many rows a table's files held, without footers and blank lines."""
-    con.execute("create temp table counted (batch_id varchar, table_name varchar, n bigint)")
+    con.execute(
+        "create temp table counted (batch_id varchar, table_name varchar, n bigint)"
+    )
     rows = [
         (batch, table, n_in - n_footer - n_blank)
         for batch, _, _, table, n_in, _, _, _, n_footer, n_blank, _ in state.ledger()
@@ -409,7 +410,9 @@ def _lay_bronze_files(con: duckdb.DuckDBPyConnection, state: ControlState) -> No
         f" from bronze.{table.name} group by 1"
         for table in TABLES
     )
-    con.execute("create temp table written (batch_id varchar, table_name varchar, n bigint)")
+    con.execute(
+        "create temp table written (batch_id varchar, table_name varchar, n bigint)"
+    )
     rows = state.bronze_rows()
     if rows:
         con.executemany("insert into written values (?, ?, ?)", rows)
@@ -521,7 +524,8 @@ def _lay_superseded(con: duckdb.DuckDBPyConnection) -> None:
     for table in TABLES:
         name = table.name
         if not con.execute(
-            "select 1 from pairs where table_name = ? and not is_snapshot limit 1", [name]
+            "select 1 from pairs where table_name = ? and not is_snapshot limit 1",
+            [name],
         ).fetchone():
             continue
         row_id = ", ".join(_row_id(table))
