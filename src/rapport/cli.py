@@ -271,6 +271,26 @@ def doctor(json_: Json = False) -> None:
 
 
 @app.command()
+def explain(
+    episode_key: Annotated[str, typer.Argument(help="Published key of an episode.")],
+    method: Annotated[
+        str, typer.Option(help="Method whose ruptures are told.")
+    ] = "default_rc3",
+    json_: Json = False,
+) -> None:
+    """Tell in words and a small plot why an episode's ruptures and signals stand."""
+    from rapport.explain import explain as explained
+    from rapport.explain import to_text
+    from rapport.report import print_json
+
+    found = explained(_settings(), episode_key, method)
+    if json_:
+        print_json(found)
+    else:
+        print(to_text(found), end="")
+
+
+@app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="One query; none opens a prompt.")] = "",
     format_: Annotated[
@@ -342,15 +362,25 @@ def demo_check(
 def identity_export(
     reason: Annotated[str, typer.Option(help="Why; written to the audit log.")],
     out: Annotated[Path | None, typer.Option(help="File; default stdout.")] = None,
+    open_signals: Annotated[
+        bool, typer.Option("--open-signals", help="Only clients with an open signal.")
+    ] = False,
 ) -> None:
     """Write CSV client_key,source,client_id; every use is logged."""
     import csv
 
+    from rapport.ask import clients_with_open_signals
     from rapport.privacy import Vault, append_audit
 
     settings = _settings()
-    append_audit(settings.home, "identity_export", "all clients", reason)
-    people = Vault(settings.home).people()
+    wanted = clients_with_open_signals(settings) if open_signals else None
+    whom = "all clients" if wanted is None else "clients with open signals"
+    append_audit(settings.home, "identity_export", whom, reason)
+    people = [
+        person
+        for person in Vault(settings.home).people()
+        if wanted is None or person[0] in wanted
+    ]
     header = ("client_key", "source", "client_id")
     if out is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows([header, *people])

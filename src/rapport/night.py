@@ -24,12 +24,11 @@ from rapport.warehouse import (
     Dbt,
     build_candidate,
     candidate_mark,
-    previous_snapshot,
     publish_snapshot,
     published_path,
     published_runs,
 )
-from rapport.warehouse.publish import first_seen_in
+from rapport.warehouse.publish import first_seen_in, signal_entries_in
 
 if TYPE_CHECKING:
     from rapport.validate import Gate
@@ -178,6 +177,7 @@ def reconcile(settings: Settings) -> None:
                 run_id,
                 ended_at.replace(tzinfo=UTC),
                 first_seen_in(published_path(settings)),
+                signal_entries_in(published_path(settings), run_id),
             )
 
 
@@ -215,6 +215,7 @@ def validate(settings: Settings, run_id: str) -> Safe:
         state.record_findings(run_id, result.findings, until)
         if result.refused:
             state.set_run(run_id, "refused", ended_at=datetime.now(UTC))
+            _tell_of_refusal(settings)
             raise GateRefused(
                 "\n".join(
                     [
@@ -235,6 +236,13 @@ def validate(settings: Settings, run_id: str) -> Safe:
     }
 
 
+def _tell_of_refusal(settings: Settings) -> None:
+    """Say on the pages and in the digest that the earlier snapshot still stands."""
+    if published_path(settings).exists():
+        dashboard(settings)
+    digest(settings)
+
+
 def _same_candidate(settings: Settings, run: Run, outcomes: tuple[str, ...]) -> None:
     if run.outcome not in outcomes or run.candidate_mark != candidate_mark(settings):
         raise RapportError(
@@ -250,7 +258,12 @@ def publish(settings: Settings, run_id: str) -> Safe:
         state = ControlState(settings.home)
         _same_candidate(settings, state.run(run_id), ("validated",))
         path = publish_snapshot(settings, run_id)
-        state.mark_published(run_id, datetime.now(UTC), first_seen_in(path))
+        state.mark_published(
+            run_id,
+            datetime.now(UTC),
+            first_seen_in(path),
+            signal_entries_in(path, run_id),
+        )
     return {"run_id": run_id, "n_bytes": path.stat().st_size}
 
 
@@ -263,10 +276,12 @@ def dashboard(settings: Settings, run_id: str = "") -> Safe:
 
 
 def digest(settings: Settings, run_id: str = "") -> Safe:
-    """Write the morning digest from the published snapshot and the one before."""
+    """Write the morning digest from the published snapshot and its signal log."""
     from rapport.dashboard import write_digest
 
-    write_digest(settings, notice_of(settings), previous_snapshot(settings))
+    runs = ControlState(settings.home).runs()
+    is_refused = bool(runs) and runs[-1].outcome == "refused"
+    write_digest(settings, notice_of(settings), runs[-1].as_of if is_refused else None)
     _beat_if_good(settings, run_id)
     return {"n_digests": 1}
 
@@ -411,12 +426,6 @@ def run_night(
         run_id = start_run(settings, as_of, known_on)
         observe.log_to(settings.home / "logs", run_id)
         for name, label in STEPS.items():
-            try:
-                with observe.step(name, label):
-                    STEP_FUNCTIONS[name](settings, run_id)
-            except GateRefused:
-                if published_path(settings).exists():
-                    dashboard(settings)
-                    digest(settings)
-                raise
+            with observe.step(name, label):
+                STEP_FUNCTIONS[name](settings, run_id)
     return run_id

@@ -290,13 +290,12 @@ def print_check(found: dict[str, Any]) -> None:
 
 
 def _open_signals(settings: Settings) -> int | None:
-    """Count open ruptures by the primary method; None before the first night."""
+    """Count open care signals; None before the first night."""
     if not published_path(settings).exists():
         return None
     with open_published(settings) as con:
         row = con.execute(
-            "select count(*) from alliance.fct_rupture where method = 'default_rc3'"
-            " and status in ('pending', 'unresolved')"
+            "select count(*) from outcomes.fct_care_signal where status = 'open'"
         ).fetchone()
     return int(row[0]) if row else 0
 
@@ -354,7 +353,7 @@ def print_status(found: dict[str, Any]) -> None:
                 " it holds no longer"
             )
     if found["open_signals"] is not None:
-        print(f"  signals     {found['open_signals']} open ruptures")
+        print(f"  signals     {found['open_signals']} open care signals")
     for row in found["quarantine"][:_MOST_LINES]:
         where = f"{row['source']} {row['batch_id']} {row['file']}"
         print(f"  quarantine  {where}: {row['n_rows']} rows [{row['reason']}]")
@@ -397,6 +396,7 @@ def print_summary(settings: Settings, run_id: str) -> None:
         n_ruptures = con.execute(
             "select count(*) from alliance.fct_rupture where method = 'default_rc3'"
         ).fetchone()
+    n_open = _open_signals(settings)
     warned = [row[3] for row in checks if not row[6] and row[4] != "info"]
     observe.say("")
     observe.say(
@@ -409,6 +409,7 @@ def print_summary(settings: Settings, run_id: str) -> None:
         f"  ruptures    {n_ruptures[0] if n_ruptures else 0} found; episodes: "
         + ", ".join(f"{n} {pattern}" for pattern, n in patterns)
     )
+    observe.say(f"  signals     {n_open} open care signals")
     observe.say(
         f"  checks      {sum(bool(row[6]) for row in checks)} of {len(checks)} passed"
         + (f"; warnings: {', '.join(warned)}" if warned else "")

@@ -1,4 +1,4 @@
-"""The control store ``state/rapport.sqlite``: deliveries, row ledger, runs, checks.
+"""The control store ``state/rapport.sqlite``: deliveries, row ledger, runs, checks, signals.
 
 SQLite in WAL mode: many processes read it while one writes. It holds opaque names,
 counts and reason codes only. A delivery exists from the moment its ledger commits.
@@ -16,9 +16,7 @@ from typing import Any, Literal
 
 from rapport.errors import RapportError
 
-SCHEMA_VERSION = 1
-
-_SCHEMA = """
+_FIRST_SCHEMA = """
 create table delivery (
     batch_id text primary key,
     source text not null,
@@ -113,9 +111,34 @@ create table first_seen (
     primary key (kind, key)
 ) strict;
 """
-# Made where they are missing, so that they came without a new version of the store.
-_ADDED = """
-create table if not exists delivery_metric (
+# Append-only: what each night published of a signal that was new or had changed. An
+# erasure leaves no key, only how many signals went.
+_SIGNAL_LOG = """
+create table signal_log (
+    run_id text not null,
+    as_of text not null,
+    signal_key text not null,
+    signal text not null,
+    instrument text,
+    episode_key text not null,
+    client_key text not null,
+    therapist_key text,
+    clinic_key text,
+    opened_on text not null,
+    first_detected_at text not null,
+    closed_on text,
+    closed_reason text,
+    evidence text not null,
+    primary key (signal_key, run_id)
+) strict;
+create table signal_erasure (
+    erased_at text not null,
+    n_signals integer not null
+) strict;
+"""
+# What later nights learn from, where a check did not hold, and what was waived.
+_GATE = """
+create table delivery_metric (
     batch_id text not null,
     table_name text not null,
     metric text not null,
@@ -123,7 +146,7 @@ create table if not exists delivery_metric (
     n_rows integer not null,
     primary key (batch_id, table_name, metric)
 ) strict;
-create table if not exists check_finding (
+create table check_finding (
     run_id text not null,
     check_name text not null,
     position integer not null,
@@ -136,13 +159,16 @@ create table if not exists check_finding (
     upper real,
     primary key (run_id, check_name, position)
 ) strict;
-create table if not exists check_waived (
+create table check_waived (
     run_id text not null,
     check_name text not null,
     expires_on text not null,
     primary key (run_id, check_name)
-) strict
+) strict;
 """
+# Each step takes the store to its next version, so an older store is brought up to date.
+_STEPS = (_FIRST_SCHEMA, _SIGNAL_LOG, _GATE)
+SCHEMA_VERSION = len(_STEPS)
 
 
 @dataclass(frozen=True)
@@ -258,19 +284,18 @@ class ControlState:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._transaction() as con:
             version = con.execute("pragma user_version").fetchone()[0]
-            if version == 0:
-                for statement in _SCHEMA.split(";\n"):
+            for step in _STEPS[version:]:
+                for statement in step.split(";\n"):
                     con.execute(statement)
+            if version < SCHEMA_VERSION:
                 con.execute(f"pragma user_version = {SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
+            elif version > SCHEMA_VERSION:
                 raise RapportError(
                     f"state/rapport.sqlite is of version {version}; this rapport "
                     f"reads version {SCHEMA_VERSION}",
                     next_step="use the rapport version that wrote it, or upgrade",
                     reason="state_version",
                 )
-            for statement in _ADDED.split(";\n"):
-                con.execute(statement)
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -572,8 +597,16 @@ class ControlState:
         run_id: str,
         ended_at: datetime,
         seen: Iterable[tuple[str, str, str]],
+        signals: Iterable[tuple[Any, ...]] = (),
     ) -> None:
-        """Close a published run and append what it showed for the first time."""
+        """Close a published run and append what it showed for the first time.
+
+        Args:
+            run_id: the run.
+            ended_at: when it ended.
+            seen: (kind, key, first seen at) of the facts that remember their night.
+            signals: the run's entries of the signal log, as ``ops.signal_log`` has them.
+        """
         with self._transaction() as con:
             con.execute(
                 "update run set outcome = 'published', ended_at = ? where run_id = ?",
@@ -583,6 +616,39 @@ class ControlState:
                 "insert or ignore into first_seen values (?, ?, ?, ?)",
                 [(*row, run_id) for row in seen],
             )
+            con.executemany(
+                "insert or ignore into signal_log values"
+                " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                list(signals),
+            )
+
+    def signal_log(self) -> list[tuple[Any, ...]]:
+        """List every entry of the signal log, oldest first."""
+        return self._rows("select * from signal_log order by run_id, signal_key")
+
+    def erase_signals(self, client_keys: Iterable[str], erased_at: datetime) -> int:
+        """Take some people out of the signal log; return how many signals went.
+
+        Only the number stays behind, which the next digest says.
+        """
+        with self._transaction() as con:
+            n_signals = 0
+            for key in client_keys:
+                where = "from signal_log where client_key = ?"
+                n_signals += con.execute(
+                    f"select count(distinct signal_key) {where}", (key,)
+                ).fetchone()[0]
+                con.execute(f"delete {where}", (key,))
+            if n_signals:
+                con.execute(
+                    "insert into signal_erasure values (?, ?)",
+                    (_text(erased_at), n_signals),
+                )
+        return n_signals
+
+    def signal_erasures(self) -> list[tuple[str, int]]:
+        """List (when, how many signals) of every erasure."""
+        return self._rows("select * from signal_erasure order by erased_at")
 
     def _rows(self, sql: str, arguments: Sequence[object] = ()) -> list[Any]:
         with self._connect() as con:

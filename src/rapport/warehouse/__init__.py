@@ -11,7 +11,6 @@ from rapport.warehouse.connections import (
 )
 from rapport.warehouse.publish import (
     candidate_mark,
-    previous_snapshot,
     publish_snapshot,
     published_runs,
 )
@@ -23,7 +22,6 @@ __all__ = [
     "candidate_path",
     "open_candidate",
     "open_published",
-    "previous_snapshot",
     "publish_snapshot",
     "published_path",
     "published_runs",
