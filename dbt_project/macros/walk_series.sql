@@ -1,8 +1,7 @@
 {#
     Walks each series of an event table (one row a walk and score, numbered from 1) and
     returns one row a walk and score with what the score is. DuckDB steps through all
-    series at once by recursion; the default folds each series' scores in one expression.
-    Both ask the macros of rupture_step.sql.
+    series at once by recursion, and asks the macros of rupture_step.sql at each score.
 #}
 {% macro walk_series(events) %}{{ return(adapter.dispatch('walk_series', 'rapport')(events)) }}{% endmacro %}
 

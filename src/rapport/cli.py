@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from rapport import observe
-from rapport.errors import ExitCode, RapportError
+from rapport.errors import DiskFull, ExitCode, RapportError, is_disk_full
 
 if TYPE_CHECKING:
     from rapport.settings import Settings
@@ -341,9 +341,9 @@ def demo_check(
     ],
     json_: Json = False,
 ) -> None:
-    """Hold the published ruptures against the planted ones: recall and precision."""
+    """Hold the published ruptures against the planted ones, method by method."""
     from rapport.night import open_keys
-    from rapport.report import print_json
+    from rapport.report import detector_lines, print_json
     from rapport.synthetic.recovery import score_snapshot
 
     settings = _settings()
@@ -351,11 +351,8 @@ def demo_check(
     if json_:
         print_json(found)
         return
-    print(
-        f"planted {found['n_planted']} · detectable {found['n_detectable']} · "
-        f"found {found['n_found']} · published {found['n_published']}"
-    )
-    print(f"recall {found['recall']:.3f} · precision {found['precision']:.3f}")
+    for line in detector_lines(found):
+        print(line)
 
 
 @identity.command("export")
@@ -402,11 +399,20 @@ def main_guard() -> Iterator[None]:
     try:
         yield
     except RapportError as error:
-        observe.say(f"rapport: {error.message}")
-        if error.next_step:
-            observe.say(f"  Next: {error.next_step}")
+        _stop(error)
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        _stop(DiskFull("working"))
+
+
+def _stop(error: RapportError) -> NoReturn:
+    observe.say(f"rapport: {error.message}")
+    if error.next_step:
+        observe.say(f"  Next: {error.next_step}")
+    with suppress(OSError):  # the disk may be what is full
         observe.event("stopped", reason=error.reason, exit_code=int(error.exit_code))
-        sys.exit(int(error.exit_code))
+    sys.exit(int(error.exit_code))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -58,6 +58,7 @@ def test_a_total_is_scored_by_its_rule(
 
 
 def test_wai_s_reverses_two_goal_and_task_items(night: Night) -> None:
+    """A1, A4.2: WAI-S items 4 and 10 are reversed: min + max − v."""
     sql = ("select subscale, score from core.fct_measure_score where client_key = @"
            " and subscale <> 'total' order by 1")  # fmt: skip
     assert night.of("wais", sql) == [("bond", 7.0), ("goal", 4.0), ("task", 7.0)]

@@ -437,7 +437,7 @@ def test_a_run_of_decreases_restarts_at_a_repair(shown: Shown) -> None:
 
 
 @given("5 2 5 2 5 4", name="wide")
-@given("5/5/5 4/4/5 4/4/3.25", name="lead")
+@given("4/4/5 4/4/4 4/3/3.5", name="lead")
 def test_gumz_decline_asks_more_of_a_client_who_varies_more(shown: Shown) -> None:
     """`gumz_decline`: T = the sample SD of the whole series, 1.472, where that is more
     than SDref: a decrease of 1 is none. Its reference is the start of the run."""

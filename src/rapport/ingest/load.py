@@ -30,7 +30,14 @@ from rapport.ingest.delimited import (
 )
 from rapport.ingest.inbox import MANIFEST, Found, is_plain_file
 from rapport.ingest.translate import OTHER_SOURCE_MARK, CodeLists, Translator
-from rapport.mapping import BY_NAME, FileMapping, Mapping, Table, load_mapping
+from rapport.mapping import (
+    BY_NAME,
+    FileMapping,
+    Mapping,
+    Table,
+    load_mapping,
+    read_own_instruments,
+)
 from rapport.mapping.vendor import normal_header
 from rapport.privacy import KeyRing, Vault
 from rapport.settings import Settings
@@ -82,7 +89,9 @@ class Door:
         self.home = settings.home
         self.keys = keys
         self.vault = Vault(self.home)
-        codes = CodeLists(settings.project_root / "dbt_project" / "seeds")
+        seeds = settings.project_root / "dbt_project" / "seeds"
+        own = read_own_instruments(settings.home / "instruments", seeds)
+        codes = CodeLists(seeds, own)
         self.translator = Translator(keys, codes)
         self._open = ExitStack()
 
@@ -128,8 +137,7 @@ class Door:
         except (OSError, duckdb.Error) as error:
             if is_disk_full(error):
                 raise DiskFull(
-                    f"delivery {batch}: no room left on the disk; nothing of it is kept",
-                    next_step="free room, then run rapport ingest again",
+                    f"loading delivery {batch}", again="rapport ingest"
                 ) from None
             raise
         now = datetime.now(UTC)

@@ -1,6 +1,7 @@
 """Canonical tables and vendor mappings, as data (contract §3)."""
 
 from rapport.mapping.canonical import BY_NAME, NOT_WANTED, TABLES, Column, Table
+from rapport.mapping.registry import OwnInstruments, read_own_instruments
 from rapport.mapping.vendor import FileMapping, Mapping, RowFilter, load_mapping
 
 __all__ = [
@@ -10,7 +11,9 @@ __all__ = [
     "Column",
     "FileMapping",
     "Mapping",
+    "OwnInstruments",
     "RowFilter",
     "Table",
     "load_mapping",
+    "read_own_instruments",
 ]

@@ -22,7 +22,8 @@ import duckdb
 
 from rapport.errors import BuildFailed, DiskFull, is_disk_full
 from rapport.ingest.cells import cell_of
-from rapport.mapping import TABLES, Table
+from rapport.mapping import TABLES, Table, read_own_instruments
+from rapport.mapping.registry import TABLES as REGISTRY_TABLES
 from rapport.privacy import Vault
 from rapport.settings import Settings
 from rapport.state import ControlState
@@ -105,10 +106,7 @@ def build_candidate(
         return _build(settings, run_id, as_of, known_on, dbt, with_unit_tests)
     except (OSError, duckdb.Error) as error:
         if is_disk_full(error):
-            raise DiskFull(
-                "no room left on the disk while building; the earlier snapshot stands",
-                next_step="free room, then run rapport night again",
-            ) from None
+            raise DiskFull("building") from None
         raise
 
 
@@ -231,6 +229,7 @@ def _control_tables(
             for name, value in settings.measurement().items()
         ],
     )
+    _own_instruments(con, settings)
     _fill(
         con,
         "control.first_seen",
@@ -238,6 +237,17 @@ def _control_tables(
         state.first_seen(),
     )
     _fill(con, "control.signal_log", _SIGNAL_LOG, state.signal_log())
+
+
+def _own_instruments(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Lay the rows that the clinic adds to the registry; none, when it adds none."""
+    own = read_own_instruments(
+        settings.home / "instruments", settings.project_root / "dbt_project" / "seeds"
+    )
+    for name, columns in REGISTRY_TABLES.items():
+        typed = ", ".join(f"{column} {type_}" for column, (type_, _) in columns.items())
+        rows = [tuple(row[column] for column in columns) for row in own.rows[name]]
+        _fill(con, f"control.own_{name}", typed, rows)
 
 
 def prepare_candidate(settings: Settings, state: ControlState) -> None:
@@ -384,7 +394,7 @@ def _run_dbt(settings: Settings, dbt: Dbt | None, with_unit_tests: bool) -> int:
     _keep_parse_cache(target)
     if returncode != 0 or failed:
         if is_disk_full(RuntimeError(said)):
-            raise DiskFull("no room left on the disk while building")
+            raise DiskFull("building")
         names = [r["unique_id"].split(".", 2)[-1] for r in failed][:10]
         raise BuildFailed(
             "the build did not complete: "

@@ -1,36 +1,25 @@
--- Each answered item of the used session forms (RAP-T, RAP-S, PSQ): a whole number in its
--- range. Any other value is not answered.
--- Rule: measurement.md A3, A4.2, B10
+-- The answered items of the session forms that are used: one form a session and rater.
+-- Rule: measurement.md A3, B10
 with
 
-forms as (
+answers as (
+    select * from {{ ref('int_form__read') }}
+),
+
+used as (
     select * from {{ ref('int_administration__used') }} where domain = 'form'
-),
-
-items as (
-    select * from {{ ref('int_measure_item__current') }}
-),
-
-form_items as (
-    select * from {{ ref('form_item') }}
 ),
 
 final as (
     select
-        forms.administration_key,
-        forms.session_key,
-        forms.instrument,
-        forms.rater,
-        form_items.item,
-        cast(round(items.value) as integer) as value
-    from forms
-    inner join items on forms.administration_key = items.administration_key
-    inner join form_items
-        on forms.instrument = form_items.instrument and items.item = form_items.item
-    where
-        {{ ge('items.value', 'form_items.item_min') }}
-        and {{ le('items.value', 'form_items.item_max') }}
-        and {{ le('abs(items.value - round(items.value))', 0) }}
+        used.session_key,
+        answers.administration_key,
+        answers.instrument,
+        answers.rater,
+        answers.item,
+        answers.value
+    from answers
+    inner join used on answers.administration_key = used.administration_key
 )
 
 select * from final

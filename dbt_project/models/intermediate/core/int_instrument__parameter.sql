@@ -3,7 +3,7 @@
 with
 
 instruments as (
-    select * from {{ ref('instrument') }} where domain in ('alliance', 'outcome')
+    select * from {{ ref('int_registry__instrument') }} where domain in ('alliance', 'outcome')
 ),
 
 settings as (

@@ -4,22 +4,29 @@
 with
 
 sessions as (
-    select * from {{ ref('fct_alliance_session') }} where client_total is not null
+    select * from {{ ref('int_alliance__session_score') }} where client_total is not null
 ),
 
 primary_instruments as (
     select * from {{ ref('int_alliance__primary_instrument') }}
 ),
 
+parameters as (
+    select * from {{ ref('int_instrument__parameter') }}
+),
+
 placed as (
     select
         sessions.*,
+        {{ alliance_band('sessions.client_total', 'sessions.instrument', 'parameters') }}
+            as band,
         {{ place_in_setting('sessions.session_number', 'early.sessions') }} as place
     from sessions
     inner join primary_instruments
         on
             sessions.episode_key = primary_instruments.episode_key
             and sessions.instrument = primary_instruments.instrument
+    inner join parameters on sessions.instrument = parameters.instrument
 ),
 
 ranked as (

@@ -15,7 +15,8 @@ ranked as (
             partition by episode_key
             order by
                 n_scores desc,
-                registry_order
+                registry_order,
+                instrument
         ) as choice
     from outcomes
 ),

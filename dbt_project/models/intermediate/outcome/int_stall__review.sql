@@ -19,7 +19,7 @@ looked_at as (
         episode_key,
         session_number,
         session_date
-    from {{ ref('fct_strengthening') }}
+    from {{ ref('int_alliance__strengthening') }}
 ),
 
 reviews as (

@@ -20,7 +20,7 @@ primary_instruments as (
 ),
 
 scales as (
-    select * from {{ ref('instrument_scale') }}
+    select * from {{ ref('int_registry__scale') }}
 ),
 
 ranges as (

@@ -20,7 +20,8 @@ parameters as (
     select * from {{ ref('int_instrument__parameter') }}
 ),
 
--- Scores inside an earlier rupture are in no baseline but the control chart's.
+-- Scores inside an earlier rupture are in no baseline but the control chart's; a decline
+-- is measured from its start alone.
 -- Rounded far below any difference that counts: the order of the sessions leaves no trace.
 reference_means as (
     select
@@ -38,8 +39,13 @@ reference_means as (
     inner join scores
         on steps.series_no = scores.series_no and steps.score_number = scores.score_number
     where
-        ruptures.method not in ('default_rc3', 'prior_mean_z')
-        or steps.step in ('outside', 'repair')
+        case
+            when ruptures.method in ('default_rc3', 'prior_mean_z')
+                then steps.step in ('outside', 'repair')
+            when ruptures.method = 'gumz_decline'
+                then steps.score_number = ruptures.reference_from
+            else true
+        end
     group by ruptures.walk_no, ruptures.onset_number
 ),
 

@@ -58,7 +58,7 @@ scored as (
 final as (
     select
         cast(dense_rank() over (
-            order by instrument, episode_key, series_therapist
+            order by scored.instrument, scored.episode_key, scored.series_therapist
         ) as bigint) as series_no,
         scored.*
     from scored

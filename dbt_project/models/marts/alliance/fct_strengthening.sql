@@ -3,12 +3,8 @@
 -- Rule: measurement.md E
 with
 
-answers as (
-    select * from {{ ref('int_form__answered') }} where instrument = 'RAP-S'
-),
-
-sessions as (
-    select * from {{ ref('int_session__numbered') }}
+placed as (
+    select * from {{ ref('int_alliance__strengthening') }}
 ),
 
 primary_instruments as (
@@ -23,27 +19,6 @@ ruptures as (
             ruptures.episode_key = primary_instruments.episode_key
             and ruptures.instrument = primary_instruments.instrument
     where ruptures.method = 'default_rc3'
-),
-
-forms as (
-    select
-        session_key,
-        max(case when item = 'S_DESTIGMATIZE' then value else 0 end) = 1 as destigmatize,
-        max(case when item = 'S_COMPASSION' then value else 0 end) = 1 as compassion,
-        max(case when item = 'S_COCREATE' then value else 0 end) = 1 as co_create
-    from answers
-    group by session_key
-    having max(value) = 1
-),
-
-placed as (
-    select
-        sessions.episode_key,
-        forms.*,
-        sessions.session_number,
-        sessions.session_date
-    from forms
-    inner join sessions on forms.session_key = sessions.session_key
 ),
 
 standing as (
