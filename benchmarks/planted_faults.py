@@ -229,9 +229,10 @@ def main() -> None:
     """Run what is not done yet, then print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--clients", type=int, default=150)
     said = parser.parse_args()
     folder: Path = said.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
     base, demo, log = folder / "base", folder / "demo", folder / "results.jsonl"
     if not (base / "published").exists():
         shutil.rmtree(base, ignore_errors=True)

@@ -19,8 +19,8 @@ from rapport.settings import Settings, setting_sources
 from rapport.state import ControlState
 from rapport.validate import (
     describe_finding,
-    every_check,
     find_check,
+    load_suites,
     load_waivers,
 )
 from rapport.warehouse import open_published, published_path
@@ -165,7 +165,7 @@ def _failed_checks(
 ) -> list[dict[str, Any]]:
     """List the checks of a run that did not hold, gravest first, with what to do."""
     order = {"critical": 0, "warning": 1, "info": 2}
-    advice = {check.id: check.advice for check, _ in every_check(settings.project_root)}
+    advice = {check.id: check.advice for check in load_suites(settings.project_root)}
     waived, findings = state.waived(), state.findings(run_id)
     failed = []
     for (

@@ -14,10 +14,10 @@ from conftest import ROOT, Home
 from lib.faults import FAULTS
 from lib.good_night import lay_good_night
 from lib.history_faults import HISTORY_FAULTS, N_PUBLISHED, NIGHTS, Sources, batch
-from rapport.validate import Check, Gate, decide, every_check
+from rapport.validate import Check, Gate, decide, load_suites
 
-CHECKS = {check.id: check for check, _ in every_check(ROOT)}
-ON = [check for check, is_on in every_check(ROOT) if is_on]
+ON = load_suites(ROOT)
+CHECKS = {check.id: check for check in ON}
 OF_HISTORY = [check.id for check in ON if check.layer == "history"]
 OF_DATA = [check.id for check in ON if check.layer != "history"]
 
@@ -75,7 +75,7 @@ def test_a_good_night_breaks_no_expectation(gate: Gate, good: dict[str, Path]) -
 
 
 def test_every_expectation_has_a_planted_fault() -> None:
-    """Those of suites that are switched off too."""
+    """So an expectation that is taken out, or comes without a fault, is seen."""
     assert {*FAULTS, *HISTORY_FAULTS} == set(CHECKS)
     assert len(OF_DATA) > 100 and len(OF_HISTORY) > 15
 
@@ -128,7 +128,7 @@ def test_a_faulty_delivery_fails_its_expectation_alone(
     verdict = judged(gate, check, night.work)
     assert (verdict["status"], verdict["severity"]) == ("fail", check.severity)
     assert {finding[0] for finding in verdict["findings"]} <= {"north", "south"}
-    assert len(verdict["findings"]) == verdict["observed"] >= 1
+    assert len(verdict["findings"]) == min(20, verdict["observed"]) >= 1
 
 
 def failing_history(night: Sources) -> set[str]:
@@ -253,12 +253,3 @@ def test_canaries_in_failing_rows_appear_in_no_result(
         verdicts = gate.judge({database: broken})
         assert sum(v["status"] != "pass" for v in verdicts) > 20
         assert "Zzyzx" not in json.dumps(verdicts)
-
-
-def test_suites_that_are_off_wait_for_a_model() -> None:
-    """When a model is there, its suite must be switched on."""
-    models = {path.stem for path in (ROOT / "dbt_project" / "models").rglob("*.sql")}
-    waiting = {
-        check.table.split(".")[1] for check, is_on in every_check(ROOT) if not is_on
-    }
-    assert waiting & models == set()

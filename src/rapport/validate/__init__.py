@@ -14,7 +14,7 @@ from rapport.validate.gate import (
     run_gate,
     what_failed,
 )
-from rapport.validate.suites import Check, every_check, find_check, load_suites
+from rapport.validate.suites import Check, find_check, load_suites
 from rapport.validate.waivers import (
     Waiver,
     Waivers,
@@ -33,7 +33,6 @@ __all__ = [
     "decide",
     "describe_finding",
     "describe_refusal",
-    "every_check",
     "find_check",
     "judge_extract",
     "load_suites",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rapport.settings import PROJECT_ROOT
-from rapport.validate.suites import Check, every_check
+from rapport.validate.suites import Check, load_suites
 
 PAGE = Path("docs") / "reference" / "checks.md"
 _HEAD = """# Checks
@@ -23,14 +23,12 @@ How the limits of `history` are learned: [the gate](gate.md). After a refused ni
 def render_checks(project_root: Path) -> str:
     """Return the page: a section a suite, an entry a check."""
     parts = [_HEAD]
-    suites: dict[str, list[tuple[Check, bool]]] = {}
-    for check, is_on in every_check(project_root):
-        suites.setdefault(check.suite, []).append((check, is_on))
+    suites: dict[str, list[Check]] = {}
+    for check in load_suites(project_root):
+        suites.setdefault(check.suite, []).append(check)
     for suite, checks in suites.items():
-        n = len(checks)
-        off = "" if checks[0][1] else " Switched off until the models build its tables."
-        parts.append(f"\n## {suite.removesuffix('.yml')}\n\n{n} checks.{off}\n")
-        parts += [_entry(check) for check, _ in checks]
+        parts.append(f"\n## {suite.removesuffix('.yml')}\n\n{len(checks)} checks.\n")
+        parts += [_entry(check) for check in checks]
     return "".join(parts)
 
 

@@ -96,32 +96,23 @@ class Check:
         )
 
 
-def load_suites(project_root: Path) -> list[Check]:
-    """Read every suite that is switched on, in file order.
+@cache
+def load_suites(project_root: Path) -> tuple[Check, ...]:
+    """Read every suite, in file order.
 
     Raises:
         RapportError: a suite is not what it must be, or an id stands twice.
     """
-    return [check for check, is_on in every_check(project_root) if is_on]
-
-
-@cache
-def every_check(project_root: Path) -> tuple[tuple[Check, bool], ...]:
-    """Read every suite; tell of each check whether its suite is switched on.
-
-    A suite with ``enabled: false`` waits for tables that the models do not build yet.
-    """
     folder = project_root / "expectations" / "suites"
-    found: list[tuple[Check, bool]] = []
+    checks: list[Check] = []
     for path in sorted(folder.glob("*/*.yml")):
         suite = yaml.safe_load(path.read_text("utf-8"))
         name = path.relative_to(folder).as_posix()
-        is_on = suite.get("enabled", True)
-        found += [(_check(suite, said, name), is_on) for said in suite["expectations"]]
-    ids = [check.id for check, _ in found]
+        checks += [_check(suite, said, name) for said in suite["expectations"]]
+    ids = [check.id for check in checks]
     if len(set(ids)) != len(ids) or not ids:
         raise RapportError("expectations/suites: an id stands twice, or there is none")
-    return tuple(found)
+    return tuple(checks)
 
 
 def _check(suite: dict[str, Any], said: dict[str, Any], name: str) -> Check:
@@ -162,7 +153,7 @@ def find_check(project_root: Path, name: str) -> Check:
     Raises:
         UsageError: there is no such check (exit 2); the nearest names are told.
     """
-    known = {check.id: check for check, _ in every_check(project_root)}
+    known = {check.id: check for check in load_suites(project_root)}
     if name in known:
         return known[name]
     near = get_close_matches(name, known, n=3, cutoff=0.4)

@@ -125,9 +125,20 @@ def _measure(
     for table in TABLES:
         if table.name not in names:
             continue
+        # Read once: bronze is many files, and each of them is opened for every query.
+        con.execute(
+            f"""
+            create temp table here as
+            select delivered.*, fresh.position, fresh.mode, fresh.received_on
+            from bronze.{table.name} as delivered
+            inner join fresh on delivered.batch_id = fresh.batch_id
+            where fresh.table_name = '{table.name}'
+            """
+        )
         for sql in _measurements(table):
             for row in con.execute(sql).fetchall():
                 yield DeliveryMetric(row[0], table.name, *row[1:])
+        con.execute("drop table here")
 
 
 def _lay_row_counts(con: duckdb.DuckDBPyConnection, state: ControlState) -> None:
@@ -160,26 +171,26 @@ def _lay_first_seen_clients(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _measurements(table: Table) -> Iterator[str]:
-    """Yield SQL that gives (batch, metric, value, rows behind it) of a fresh table."""
-    fresh = f"(select * from fresh where table_name = '{table.name}')"
+    """Yield SQL that gives (batch, metric, value, rows behind it) of the rows ``here``."""
     yield (
         "select fresh.batch_id, 'rows', coalesce(sum(counted.n), 0)::double,"
-        f" coalesce(sum(counted.n), 0)::bigint from {fresh} as fresh left join counted"
+        " coalesce(sum(counted.n), 0)::bigint from fresh left join counted"
         " on fresh.batch_id = counted.batch_id"
-        " and fresh.table_name = counted.table_name group by 1"
+        " and fresh.table_name = counted.table_name"
+        f" where fresh.table_name = '{table.name}' group by 1"
     )
-    yield from _repeated(table, fresh)
-    yield _vanished(table, fresh)
-    yield from _filled(table, fresh)
+    yield _repeated(table)
+    yield _vanished(table)
+    yield from _filled(table)
     if table.name in _WITH_CLIENT:
-        yield _known_clients(table, fresh)
+        yield _KNOWN_CLIENTS
     if table.name in _DATED:
-        yield _seen_ids(table, fresh)
-        yield _older(table, fresh)
+        yield _seen_ids(table)
+        yield _older(table)
     if table.name == "sessions":
-        yield _backwards(fresh)
+        yield _BACKWARDS
     if table.name == "measure_items":
-        yield from _answers(fresh)
+        yield _ANSWERS
 
 
 def _columns(table: Table) -> list[str]:
@@ -201,18 +212,16 @@ def _row_id(table: Table) -> tuple[str, ...]:
     )
 
 
-def _repeated(table: Table, fresh: str) -> Iterator[str]:
+def _repeated(table: Table) -> str:
     """Share of rows that stand in the delivery a second time, word for word."""
-    whole = ", ".join(f"delivered.{name}" for name in _columns(table))
-    yield (
-        "select delivered.batch_id, 'repeated',"
-        f" 1 - count(distinct hash({whole}))::double / count(*), count(*)"
-        f" from bronze.{table.name} as delivered inner join {fresh} as fresh"
-        " on delivered.batch_id = fresh.batch_id group by 1"
+    whole = ", ".join(_columns(table))
+    return (
+        "select batch_id, 'repeated', 1 - count(distinct hash("
+        f"{whole}))::double / count(*), count(*) from here group by 1"
     )
 
 
-def _vanished(table: Table, fresh: str) -> str:
+def _vanished(table: Table) -> str:
     """Share of the rows standing before a snapshot that it lacks."""
     row_id = ", ".join(f"delivered.{name}" for name in _row_id(table))
     can_delete = any(column.name == "deleted" for column in table.columns)
@@ -226,7 +235,9 @@ def _vanished(table: Table, fresh: str) -> str:
                 select
                     delivered.*, fresh.batch_id is not null as is_fresh
                 from gate.delivery as delivered
-                left join {fresh} as fresh on delivered.batch_id = fresh.batch_id
+                left join fresh
+                    on delivered.batch_id = fresh.batch_id
+                    and delivered.table_name = fresh.table_name
                 where delivered.table_name = '{table.name}' and delivered.mode = 'snapshot'
             ) as taken
         ),
@@ -243,75 +254,102 @@ def _vanished(table: Table, fresh: str) -> str:
             group by 1, 2
             having not {deleted}
         ),
-        here as (
+        brought as (
             select distinct delivered.batch_id, hash({row_id}) as row_id
-            from bronze.{table.name} as delivered
-            inner join snapshots on delivered.batch_id = snapshots.batch_id
-            where snapshots.is_fresh
+            from here as delivered
         )
         select
             standing.batch_id, 'vanished',
-            count(*) filter (where here.row_id is null)::double / count(*), count(*)
+            count(*) filter (where brought.row_id is null)::double / count(*), count(*)
         from standing
-        left join here
-            on standing.batch_id = here.batch_id and standing.row_id = here.row_id
+        left join brought
+            on standing.batch_id = brought.batch_id
+            and standing.row_id = brought.row_id
         group by 1
     """
 
 
-def _filled(table: Table, fresh: str) -> Iterator[str]:
+def _filled(table: Table) -> Iterator[str]:
     """Share of rows with a value, for each column; and of each code of a list."""
-    required = {column.name for column in table.columns if column.required}
     for column in table.columns:
         name = cell_of(column, "null", "null").outputs[0][0]
         if column.name in ("updated_at", "deleted") or name.endswith(_NOT_FILLED):
             continue
-        source = (
-            f"bronze.{table.name} as delivered inner join {fresh} as fresh"
-            " on delivered.batch_id = fresh.batch_id"
-        )
-        if column.name not in required:
+        if not column.required:
             yield (
-                f"select delivered.batch_id, 'filled:{name}',"
-                f" count(delivered.{name})::double / count(*), count(*) from {source}"
-                " group by 1"
+                f"select batch_id, 'filled:{name}', count({name})::double / count(*),"
+                " count(*) from here group by 1"
             )
         if column.kind in ("code", "instrument"):
             yield (
-                f"select delivered.batch_id, 'code:{name}:' || delivered.{name},"
-                " count(*)::double / any_value(total.n), any_value(total.n)"
-                f" from {source} inner join (select batch_id, count(*) as n"
-                f" from bronze.{table.name} group by 1) as total"
-                " on delivered.batch_id = total.batch_id"
-                f" where delivered.{name} is not null group by 1, 2"
+                f"select batch_id, 'code:{name}:' || {name}, n::double / total, total"
+                f" from (select batch_id, {name}, count(*) as n, sum(count(*)) over"
+                f" (partition by batch_id) as total from here group by 1, 2) as counted"
+                f" where {name} is not null"
             )
 
 
-def _known_clients(table: Table, fresh: str) -> str:
-    """Share of a delivery's clients that its source named in an earlier delivery."""
-    return f"""
+# Share of a delivery's clients that its source named in an earlier delivery.
+_KNOWN_CLIENTS = """
+    select
+        named.batch_id, 'known_clients',
+        count(*) filter (where seen.position < named.position)::double / count(*),
+        count(*)
+    from (select distinct batch_id, source, position, client_key from here) as named
+    inner join client_seen as seen
+        on named.source = seen.source and named.client_key = seen.client_key
+    where named.position > (
+        select min(first_one.position)
+        from control.delivery_order as first_one
+        where first_one.source = named.source
+    )
+    group by 1
+"""
+# Share of sessions that end before they start.
+_BACKWARDS = """
+    select
+        batch_id, 'backwards',
+        count(*) filter (where ended_at_wall < started_at_wall)::double / count(*),
+        count(*)
+    from here
+    group by 1
+"""
+# Share of answers in the instrument's range, and of those the share in its upper half.
+_ANSWERS = """
+    with forms as (
+        select distinct administration_key, instrument
+        from bronze.measures
+        semi join here using (administration_key)
+    ),
+    answers as (
         select
-            named.batch_id, 'known_clients',
-            count(*) filter (where seen.position < named.position)::double / count(*),
-            count(*)
-        from (
-            select distinct
-                fresh.batch_id, fresh.source, fresh.position, delivered.client_key
-            from bronze.{table.name} as delivered
-            inner join {fresh} as fresh on delivered.batch_id = fresh.batch_id
-        ) as named
-        inner join client_seen as seen
-            on named.source = seen.source and named.client_key = seen.client_key
-        where named.position > (
-            select min(first_one.position)
-            from control.delivery_order as first_one
-            where first_one.source = named.source
-        )
-        group by 1
-    """
+            answer.batch_id, scale.instrument, scale.item_min, scale.item_max,
+            try_cast(answer.value as double) as value
+        from here as answer
+        inner join forms on answer.administration_key = forms.administration_key
+        inner join seed.instrument as scale on forms.instrument = scale.instrument
+        where scale.item_min is not null and answer.value_kind = 'number'
+    ),
+    counted as (
+        select
+            batch_id, instrument, count(*) as n,
+            count(*) filter (where value between item_min and item_max) as n_in_range,
+            count(*) filter (
+                where value between item_min and item_max
+                    and value > (item_min + item_max) / 2e0
+            ) as n_upper
+        from answers
+        group by 1, 2
+    )
+    select batch_id, 'in_range:' || instrument, n_in_range::double / n, n from counted
+    union all
+    select batch_id, 'upper_half:' || instrument, n_upper::double / n_in_range, n_in_range
+    from counted
+    where n_in_range > 0
+"""
 
 
-def _seen_ids(table: Table, fresh: str) -> str:
+def _seen_ids(table: Table) -> str:
     """Share of a delta's rows whose id an earlier delivery already brought."""
     (row_id,) = _row_id(table)
     return f"""
@@ -324,82 +362,31 @@ def _seen_ids(table: Table, fresh: str) -> str:
             group by 1, 2
         )
         select
-            here.batch_id, 'seen_ids',
-            count(*) filter (where ids.position < here.position)::double / count(*),
+            brought.batch_id, 'seen_ids',
+            count(*) filter (where ids.position < brought.position)::double / count(*),
             count(*)
         from (
-            select distinct fresh.batch_id, fresh.source, fresh.position,
-                delivered.{row_id} as row_id
-            from bronze.{table.name} as delivered
-            inner join {fresh} as fresh on delivered.batch_id = fresh.batch_id
-            where fresh.mode = 'delta'
-        ) as here
-        inner join ids on here.source = ids.source and here.row_id = ids.row_id
+            select distinct batch_id, source, position, {row_id} as row_id
+            from here
+            where mode = 'delta'
+        ) as brought
+        inner join ids on brought.source = ids.source and brought.row_id = ids.row_id
         group by 1
     """
 
 
-def _older(table: Table, fresh: str) -> str:
+def _older(table: Table) -> str:
     """Share of a delta's rows that are dated over thirty days before it came."""
     return f"""
         select
-            delivered.batch_id, 'older',
+            batch_id, 'older',
             count(*) filter (
-                where delivered.{_DATED[table.name]}
-                    < fresh.received_on - interval 30 day
+                where {_DATED[table.name]} < received_on - interval 30 day
             )::double / count(*),
             count(*)
-        from bronze.{table.name} as delivered
-        inner join {fresh} as fresh on delivered.batch_id = fresh.batch_id
-        where fresh.mode = 'delta'
+        from here
+        where mode = 'delta'
         group by 1
-    """
-
-
-def _backwards(fresh: str) -> str:
-    """Share of sessions that end before they start."""
-    return f"""
-        select
-            delivered.batch_id, 'backwards',
-            count(*) filter (
-                where delivered.ended_at_wall < delivered.started_at_wall
-            )::double / count(*),
-            count(*)
-        from bronze.sessions as delivered
-        inner join {fresh} as fresh on delivered.batch_id = fresh.batch_id
-        group by 1
-    """
-
-
-def _answers(fresh: str) -> Iterator[str]:
-    """Share of answers in the instrument's range, and of those in its upper half."""
-    yield f"""
-        with forms as (
-            select distinct administration_key, instrument from bronze.measures
-        ),
-        answers as (
-            select
-                fresh.batch_id, scale.instrument, scale.item_min, scale.item_max,
-                try_cast(answer.value as double) as value
-            from bronze.measure_items as answer
-            inner join {fresh} as fresh on answer.batch_id = fresh.batch_id
-            inner join forms on answer.administration_key = forms.administration_key
-            inner join seed.instrument as scale on forms.instrument = scale.instrument
-            where scale.item_min is not null and answer.value_kind = 'number'
-        ),
-        shares as (
-            select
-                batch_id, instrument, count(*) as n,
-                count(*) filter (where value between item_min and item_max)::double
-                    / count(*) as in_range,
-                count(*) filter (where value > (item_min + item_max) / 2e0)::double
-                    / count(*) as upper_half
-            from answers
-            group by 1, 2
-        )
-        select batch_id, 'in_range:' || instrument, in_range, n from shares
-        union all
-        select batch_id, 'upper_half:' || instrument, upper_half, n from shares
     """
 
 
