@@ -219,6 +219,28 @@ class Warehouse(_Section):
     history_months: int = Field(13, ge=0)
 
 
+class Gate(_Section):
+    """The quality gate: what it learns from, where its limits lie, who hears of it.
+
+    The share limits and floors are conventions of this project (ADR 0026); the multiple
+    of the median absolute deviation is Iglewicz & Hoaglin 1993.
+    """
+
+    warm_up_nights: int = Field(7, ge=0, le=60)
+    history_nights: int = Field(60, ge=7, le=730)
+    deviations: float = Field(3.5, ge=1, le=20)
+    short_below_share: float = Field(0.5, gt=0, lt=1)
+    long_above_ratio: float = Field(2.0, gt=1)
+    max_vanished_share: float = Field(0.2, gt=0, lt=1)
+    doubled_share: float = Field(0.45, gt=0, lt=1)
+    share_moves: float = Field(0.3, gt=0, lt=1)
+    min_rows: int = Field(20, ge=1)
+    silent_days: int = Field(3, ge=1, le=90)
+    max_waiver_days: int = Field(31, ge=1, le=366)
+    heartbeat_url: str | None = Field(None, pattern=r"^https?://[^\s]+$")
+    heartbeat_timeout_seconds: float = Field(5.0, gt=0, le=60)
+
+
 class ProcessChange(_Section):
     """A recorded process change, from which a chart's limits are taken afresh."""
 
@@ -263,6 +285,7 @@ class Settings(_Section):
     source: dict[str, Source] = {}
     inbox: Inbox = Inbox()
     warehouse: Warehouse = Warehouse()
+    gate: Gate = Gate()
     qi: Quality = Quality()
     security: Security = Security()
 

@@ -28,6 +28,7 @@ from rapport.privacy import Vault
 from rapport.settings import Settings
 from rapport.state import ControlState
 from rapport.warehouse.connections import candidate_path, temp_folder, work_path
+from rapport.warehouse.history import lay_history
 
 OPS_DELIVERY = """
 create or replace table ops.delivery (
@@ -127,6 +128,7 @@ def _build(
     prepare_work(settings, state, order, run_id, as_of, known_on)
     prepare_candidate(settings, state)
     n_models = _run_dbt(settings, dbt, with_unit_tests)
+    lay_history(settings, state)
     return BuildResult(n_models, len(order))
 
 
