@@ -26,6 +26,7 @@ _OF_A_DELIVERY = (
     "refusal",
     "notice",
     "column_order",
+    "delivery_metric",  # learned anew by the next gate
 )
 
 _FIRST_SCHEMA = """
