@@ -257,7 +257,7 @@ def prepare_candidate(settings: Settings, state: ControlState) -> None:
         path = str(candidate_path(settings)).replace("'", "''")
         con.execute(f"attach '{path}' as pub (storage_version 'v1.0.0')")
         con.execute("use pub")
-        for schema in ("core", "alliance", "outcomes", "ops"):
+        for schema in ("core", "alliance", "outcomes", "qi", "ops"):
             con.execute(f"create schema {schema}")
         con.execute(OPS_DELIVERY)
         _insert(
