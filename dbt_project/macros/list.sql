@@ -28,3 +28,7 @@
 {% macro squares_of(list, mean) %}{{ return(adapter.dispatch('squares_of', 'rapport')(list, mean)) }}{% endmacro %}
 {% macro default__squares_of(list, mean) %}aggregate({{ list }}, 0D, (a, x) -> a + (x - {{ mean }}) * (x - {{ mean }})){% endmacro %}
 {% macro duckdb__squares_of(list, mean) %}list_sum(list_transform({{ list }}, lambda x: (x - {{ mean }}) * (x - {{ mean }}))){% endmacro %}
+
+{% macro sum_of(list) %}{{ return(adapter.dispatch('sum_of', 'rapport')(list)) }}{% endmacro %}
+{% macro default__sum_of(list) %}aggregate({{ list }}, 0D, (a, x) -> a + x){% endmacro %}
+{% macro duckdb__sum_of(list) %}list_sum({{ list }}){% endmacro %}

@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
 from rapport import observe
-from rapport.errors import GateRefused, RapportError
+from rapport.errors import GateRefused, RapportError, UsageError
 from rapport.ingest.inbox import Found, discover
 from rapport.ingest.load import Door
-from rapport.privacy import KeyRing, audit_head
+from rapport.privacy import KeyRing, append_audit, audit_head
+from rapport.quarantine import delivery_of
 from rapport.settings import Settings
 from rapport.state import ControlState, Delivery, Refusal, Run, writer_lock
 from rapport.warehouse import (
     Dbt,
     build_candidate,
     candidate_mark,
-    previous_snapshot,
     publish_snapshot,
     published_path,
     published_runs,
 )
-from rapport.warehouse.publish import first_seen_in
+from rapport.warehouse.publish import first_seen_in, signal_entries_in
 
 if TYPE_CHECKING:
     from rapport.validate import Gate
@@ -92,8 +92,10 @@ def load_delivery(settings: Settings, batch_id: str) -> Safe:
     return {"batch_id": batch_id, "outcome": "known"}
 
 
-def _load(door: Door, found: Found, state: ControlState) -> Safe:
-    outcome = door.load(found, state)
+def _load(
+    door: Door, found: Found, state: ControlState, replaces: Delivery | None = None
+) -> Safe:
+    outcome = door.load(found, state, replaces=replaces)
     counts: dict[str, int | str] = {
         "batch_id": outcome.batch_id,
         "source": outcome.source,
@@ -107,6 +109,31 @@ def _load(door: Door, found: Found, state: ControlState) -> Safe:
     }
     observe.event("delivery_loaded", **counts)
     return counts
+
+
+def retry_delivery(settings: Settings, batch_id: str) -> Safe:
+    """Read a known delivery again, as it lies in the inbox now.
+
+    This is how a person says that a corrected file, or a corrected mapping, is right. What
+    was loaded of it is replaced in one transaction.
+
+    Raises:
+        UsageError: the ledger knows no such delivery, or the inbox has it no longer.
+    """
+    with writer_lock(settings.home):
+        known = delivery_of(settings, batch_id)
+        keys = open_keys(settings)
+        for found in discover(settings).complete:
+            if keys.batch_id(found.source, found.delivery_id) != batch_id:
+                continue
+            append_audit(settings.home, "quarantine_retry", batch_id, "read again")
+            with Door(settings, keys) as door:
+                return _load(door, found, ControlState(settings.home), known)
+    raise UsageError(
+        f"delivery {batch_id} is no longer in the inbox",
+        next_step="deliver the corrected export under a new delivery id",
+        reason="delivery_gone",
+    )
 
 
 def ingest(settings: Settings) -> Safe:
@@ -178,6 +205,7 @@ def reconcile(settings: Settings) -> None:
                 run_id,
                 ended_at.replace(tzinfo=UTC),
                 first_seen_in(published_path(settings)),
+                signal_entries_in(published_path(settings), run_id),
             )
 
 
@@ -212,6 +240,7 @@ def validate(settings: Settings, run_id: str) -> Safe:
         state.record_checks(run_id, result.checks)
         if result.refused:
             state.set_run(run_id, "refused", ended_at=datetime.now(UTC))
+            _tell_of_refusal(settings)
             raise GateRefused(
                 "\n".join(
                     [
@@ -226,6 +255,13 @@ def validate(settings: Settings, run_id: str) -> Safe:
         state.set_run(run_id, "validated")
     failed = [check for check in result.checks if not check.passed]
     return {"n_checks": len(result.checks), "n_failed": len(failed)}
+
+
+def _tell_of_refusal(settings: Settings) -> None:
+    """Say on the pages and in the digest that the earlier snapshot still stands."""
+    if published_path(settings).exists():
+        dashboard(settings)
+    digest(settings)
 
 
 def _same_candidate(settings: Settings, run: Run, outcomes: tuple[str, ...]) -> None:
@@ -243,7 +279,12 @@ def publish(settings: Settings, run_id: str) -> Safe:
         state = ControlState(settings.home)
         _same_candidate(settings, state.run(run_id), ("validated",))
         path = publish_snapshot(settings, run_id)
-        state.mark_published(run_id, datetime.now(UTC), first_seen_in(path))
+        state.mark_published(
+            run_id,
+            datetime.now(UTC),
+            first_seen_in(path),
+            signal_entries_in(path, run_id),
+        )
     return {"run_id": run_id, "n_bytes": path.stat().st_size}
 
 
@@ -256,10 +297,12 @@ def dashboard(settings: Settings, run_id: str = "") -> Safe:
 
 
 def digest(settings: Settings, run_id: str = "") -> Safe:
-    """Write the morning digest from the published snapshot and the one before."""
+    """Write the morning digest from the published snapshot and its signal log."""
     from rapport.dashboard import write_digest
 
-    write_digest(settings, notice_of(settings), previous_snapshot(settings))
+    runs = ControlState(settings.home).runs()
+    is_refused = bool(runs) and runs[-1].outcome == "refused"
+    write_digest(settings, notice_of(settings), runs[-1].as_of if is_refused else None)
     return {"n_digests": 1}
 
 
@@ -347,12 +390,6 @@ def run_night(
         run_id = start_run(settings, as_of, known_on)
         observe.log_to(settings.home / "logs", run_id)
         for name, label in STEPS.items():
-            try:
-                with observe.step(name, label):
-                    STEP_FUNCTIONS[name](settings, run_id)
-            except GateRefused:
-                if published_path(settings).exists():
-                    dashboard(settings)
-                    digest(settings)
-                raise
+            with observe.step(name, label):
+                STEP_FUNCTIONS[name](settings, run_id)
     return run_id

@@ -14,35 +14,12 @@ from typing import Any
 from rapport import observe
 from rapport.errors import RapportError
 from rapport.ingest.inbox import discover
+from rapport.ingest.reasons import PAGE, meaning_of
 from rapport.privacy import KeyRing, verify_audit
 from rapport.settings import Settings, setting_sources
 from rapport.state import ControlState
 from rapport.warehouse import open_published, published_path
 
-WHAT_IT_MEANS = {
-    "boolean_unreadable": "not true or false",
-    "code_unreadable": "not in the shape of a code",
-    "date_unreadable": "not an ISO 8601 date",
-    "delivery_changed": "a known delivery came with other bytes",
-    "encoding_unreadable": "not UTF-8 text",
-    "file_empty": "the file is empty",
-    "file_unknown": "no mapping knows this file name",
-    "header_unrecognised": "fewer than half of the headers are known",
-    "manifest_unreadable": "manifest.json is not readable",
-    "merge_cycle": "the merges lead back to where they began",
-    "merge_to_itself": "a client is merged into itself",
-    "not_a_file": "not a plain file",
-    "number_unreadable": "not a number",
-    "required_column_missing": "a required column is missing",
-    "required_value_missing": "required, and empty",
-    "row_too_long": "more cells than the header",
-    "row_too_short": "fewer cells than the header",
-    "row_unparsable": "a quote is never closed",
-    "source_unmapped": "no mapping for this source: write mappings/<source>.toml",
-    "timestamp_unreadable": "not an ISO 8601 date and time",
-    "unterminated_last_row": "the last row has no line end: the file was cut off",
-    "value_too_long": "longer than its column allows",
-}
 _MOST_LINES = 20
 
 
@@ -73,14 +50,15 @@ def quarantine_lines(settings: Settings, refusals: set[tuple[Any, ...]]) -> list
             where = f"first in row {first}" if first else "the whole file"
             where += f", column {column}" if column else ""
             times = f" ({n_rows:,} rows)" if n_rows > 1 else ""
-            lines.append(
-                f"  {where}: {WHAT_IT_MEANS.get(reason, reason)}{times} [{reason}]"
-            )
+            lines.append(f"  {where}: {meaning_of(reason)}{times} [{reason}]")
         if len(found) > _MOST_LINES:
             lines.append(f"  … and {len(found) - _MOST_LINES} more reasons")
+    batches = sorted({batch for _, batch, _ in groups})
+    which = batches[0] if len(batches) == 1 else "BATCH"
     lines.append(
-        "Everything else is loaded. Correct these rows in the export and deliver them "
-        "under a new delivery id. Steps: docs/how-to/fix-quarantined-rows.md"
+        "Everything else is loaded. Correct these in the export or the mapping, then: "
+        f"rapport quarantine retry {which}. Why, and which rows: rapport quarantine show "
+        f"{which}. Steps: docs/how-to/fix-quarantined-rows.md; reasons: {PAGE}"
     )
     return lines
 
@@ -154,13 +132,12 @@ def status_of(settings: Settings) -> dict[str, Any]:
 
 
 def _open_signals(settings: Settings) -> int | None:
-    """Count open ruptures by the primary method; None before the first night."""
+    """Count open care signals; None before the first night."""
     if not published_path(settings).exists():
         return None
     with open_published(settings) as con:
         row = con.execute(
-            "select count(*) from alliance.fct_rupture where method = 'default_rc3'"
-            " and status in ('pending', 'unresolved')"
+            "select count(*) from outcomes.fct_care_signal where status = 'open'"
         ).fetchone()
     return int(row[0]) if row else 0
 
@@ -213,7 +190,7 @@ def print_status(found: dict[str, Any]) -> None:
         for check in gate["failed"]:
             print(f"              {check['severity']}: {check['check_name']}")
     if found["open_signals"] is not None:
-        print(f"  signals     {found['open_signals']} open ruptures")
+        print(f"  signals     {found['open_signals']} open care signals")
     for row in found["quarantine"][:_MOST_LINES]:
         where = f"{row['source']} {row['batch_id']} {row['file']}"
         print(f"  quarantine  {where}: {row['n_rows']} rows [{row['reason']}]")
@@ -241,6 +218,7 @@ def print_summary(settings: Settings, run_id: str) -> None:
         n_ruptures = con.execute(
             "select count(*) from alliance.fct_rupture where method = 'default_rc3'"
         ).fetchone()
+    n_open = _open_signals(settings)
     warned = [row[3] for row in checks if not row[6] and row[4] != "info"]
     observe.say("")
     observe.say(
@@ -253,6 +231,7 @@ def print_summary(settings: Settings, run_id: str) -> None:
         f"  ruptures    {n_ruptures[0] if n_ruptures else 0} found; episodes: "
         + ", ".join(f"{n} {pattern}" for pattern, n in patterns)
     )
+    observe.say(f"  signals     {n_open} open care signals")
     observe.say(
         f"  checks      {sum(bool(row[6]) for row in checks)} of {len(checks)} passed"
         + (f"; warnings: {', '.join(warned)}" if warned else "")

@@ -23,27 +23,66 @@ LAST_SESSION = date(2026, 6, 22)
 WAI_SR = {"goal": (4, 6, 8, 11), "task": (1, 2, 10, 12), "bond": (3, 5, 7, 9)}
 WAI_S = {"goal": (4, 6, 10, 11), "task": (1, 2, 8, 12), "bond": (3, 5, 7, 9)}
 WAI_S_REVERSED = (4, 10)
+FORM_ITEMS = {
+    "PSQ": ("P_TENSION", "P_INTENSITY", "P_RESOLVED"),
+    "RAP-T": ("T_FRUSTRATION", "T_EFFORT", "T_HELPLESS", "T_SELFDOUBT", "T_GOALS",
+              "T_TENSION", "T_INTENSITY", "T_RESOLVED"),
+    "RAP-S": ("S_DESTIGMATIZE", "S_COMPASSION", "S_COCREATE"),
+}  # fmt: skip
+SUM_ITEMS = {
+    "PCL-5": tuple(str(k) for k in range(1, 21)),
+    "PHQ-9": tuple(str(k) for k in range(1, 10)),
+    "GAD-7": tuple(str(k) for k in range(1, 8)),
+    "CORE-10": tuple(str(k) for k in range(1, 11)),
+    "OQ-45": tuple(str(k) for k in range(1, 46)),
+    "ORS": ("1", "2", "3", "4"),
+    "ITQ": tuple(f"{part}{k}" for part in "PC" for k in range(1, 7)),
+}
+SUM_REVERSED = {
+    "CORE-10": ("2", "3"),
+    "OQ-45": ("1", "12", "13", "20", "21", "24", "31", "37", "43"),
+}
 
 
 class Clinic:
     """Canonical rows of many cases, one client a case."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_later: bool = False) -> None:
+        # What a later delivery brings: corrections, deletions, late rows.
+        self.later = self if is_later else Clinic(is_later=True)
         self.clients: set[str] = set()
         self.sessions: list[str] = []
         self.episodes: list[str] = []
         self.measures: list[str] = []
         self.items: list[str] = []
         self.merges: list[str] = []
+        self.goals: list[str] = []
+        self.therapists: list[str] = []
+        self.clinics: list[str] = []
 
     def session(self, client: str, day: str, status: str = "attended", *,
                 therapist: str = "T1", name: str | None = None, episode: str = "",
-                zone: str = "", at: str = "10:00", end: str = "") -> str:  # fmt: skip
+                zone: str = "", at: str = "10:00", end: str = "", clinic: str = "",
+                approach: str = "", updated: str = "", deleted: str = "") -> str:  # fmt: skip
         self.clients.add(client)
         id_ = name or f"{client}-s{len(self.sessions)}"
         self.sessions.append(
-            f"{id_},{client},{therapist},{episode},{day}T{at},{end},{zone},{status}"
+            f"{id_},{client},{therapist},{episode},{day}T{at},{end},{zone},{status},"
+            f"{clinic},{approach},{updated},{deleted}"
         )
+        return id_
+
+    def sessions_of(self, client: str) -> list[str]:
+        """Return the client's sessions so far, in the order they were drawn."""
+        return [
+            row.split(",")[0] for row in self.sessions if row.split(",")[1] == client
+        ]
+
+    def goal(self, client: str, rater: str, domain: str, day: str, status: str = "active",
+             *, name: str = "", episode: str = "") -> str:  # fmt: skip
+        self.clients.add(client)
+        id_ = f"{client}-{name or domain}"
+        self.goals.append(f"{id_},{client},{episode},{day},{rater},{domain},{status}")
         return id_
 
     def episode(self, client: str, opened: str, closed: str = "", reason: str = "", *,
@@ -57,11 +96,13 @@ class Clinic:
 
     def form(self, client: str, instrument: str, day: str, values: dict[str, object],
              *, rater: str = "client", session: str = "", total: str = "",
-             therapist: str = "") -> str:  # fmt: skip
+             therapist: str = "", name: str | None = None, version: str = "",
+             updated: str = "", deleted: str = "") -> str:  # fmt: skip
         self.clients.add(client)
-        id_ = f"{client}-m{len(self.measures)}"
+        id_ = name or f"{client}-m{len(self.measures)}"
         self.measures.append(
-            f"{id_},{client},{session},{therapist},{instrument},{rater},{day},{total}"
+            f"{id_},{client},{session},{therapist},{instrument},{rater},{day},{total},"
+            f"{version},{updated},{deleted}"
         )
         self.items += [f"{id_},{item},{value}" for item, value in values.items()]
         return id_
@@ -73,7 +114,8 @@ class Clinic:
         bond alike), ``4/3.75/2`` one with that goal, task and bond (on the SRS in cm,
         perhaps with overall), ``=3.6364`` a reported total, ``-`` no form. ``@T2`` after
         a mark names the therapist, who is T1 else. On a PSQ ``1:4:2`` are tension,
-        intensity and resolution; an empty one is not answered.
+        intensity and resolution, on the RAP-T and RAP-S likewise their items in order;
+        an empty one is not answered. On an outcome scale the mark is the total.
         """
         marks = drawing.split()
         for n, mark in enumerate(marks):
@@ -84,7 +126,8 @@ class Clinic:
                 self.form(client, instrument, day, {}, session=session, total=what[1:])
             elif what != "-":
                 self.form(client, instrument, day, answers(instrument, what),
-                          session=session)  # fmt: skip
+                          rater="therapist" if instrument in ("RAP-T", "RAP-S") else
+                          "client", session=session)  # fmt: skip
 
     def files(self) -> dict[str, str]:
         def lines(head: str, rows: list[str]) -> str:
@@ -94,23 +137,33 @@ class Clinic:
             "clients.csv": lines("client_id", sorted(self.clients)),
             "sessions.csv": lines(
                 "session_id,client_id,therapist_id,episode_id,started_at,ended_at,"
-                "timezone,status", self.sessions),
+                "timezone,status,clinic_id,treatment_approach,updated_at,deleted",
+                self.sessions),
             "episodes.csv": lines(
                 "episode_id,client_id,opened_on,closed_on,closure_reason,therapist_id,"
                 "trauma_focused", self.episodes),
             "measures.csv": lines(
                 "administration_id,client_id,session_id,therapist_id,instrument,rater,"
-                "administered_at,total_reported", self.measures),
+                "administered_at,total_reported,version,updated_at,deleted",
+                self.measures),
             "measure_items.csv": lines("administration_id,item,value", self.items),
             "client_merges.csv": lines("old_client_id,new_client_id,merged_on", self.merges),
+            "goals.csv": lines(
+                "goal_id,client_id,episode_id,recorded_at,rater,domain,status",
+                self.goals),
+            "therapists.csv": lines("therapist_id,clinic_id", self.therapists),
+            "clinics.csv": lines("clinic_id,timezone", self.clinics),
         }  # fmt: skip
 
 
 def answers(instrument: str, mark: str) -> dict[str, object]:
     """Return the item values of a drawn form."""
-    if instrument == "PSQ":
-        names = ("P_TENSION", "P_INTENSITY", "P_RESOLVED")
-        return dict(zip(names, mark.split(":"), strict=False))
+    if instrument in FORM_ITEMS:
+        return dict(zip(FORM_ITEMS[instrument], mark.split(":"), strict=False))
+    if instrument in SUM_ITEMS:
+        values = summing_to(float(mark), SUM_ITEMS[instrument])
+        reversed_ = SUM_REVERSED.get(instrument, ())
+        return {k: 4 - v if k in reversed_ else v for k, v in values.items()}
     parts = [float(part) for part in mark.split("/")]
     if instrument == "SRS":
         goal, task, bond, overall = (
@@ -119,6 +172,18 @@ def answers(instrument: str, mark: str) -> dict[str, object]:
         return {"1": _mm(bond), "2": _mm(goal), "3": _mm(task), "4": _mm(overall)}
     goal, task, bond = parts * 3 if len(parts) == 1 else parts
     return wai(goal, task, bond, instrument)
+
+
+def summing_to(total: float, items: tuple[str, ...]) -> dict[str, float]:
+    """Return whole answers with the given sum, spread evenly; ORS answers in mm."""
+    if items == SUM_ITEMS["ORS"]:
+        return dict.fromkeys(items, round(10 * total / 4, 6))
+    left = int(total)
+    values: dict[str, float] = {}
+    for k, item in enumerate(items):
+        values[item] = left // (len(items) - k)
+        left -= left // (len(items) - k)
+    return values
 
 
 def _mm(centimetres: float) -> float:
@@ -231,6 +296,13 @@ class Night:
         key = self.keys.row_key("client", "canonical", client)
         return self.con.execute(sql.replace("@", f"'{key}'")).fetchall()
 
+    def finding(self, name: str) -> int:
+        """Return how many rows the build saw and did not count, by the finding's name."""
+        ((n_rows,),) = self.con.execute(
+            "select sum(n_rows)::bigint from ops.data_finding where finding = ?", [name]
+        ).fetchall()
+        return n_rows
+
     def total(self, client: str) -> tuple:
         (row,) = self.of(client, "select score, n_answered, n_items, score_origin,"
                          " invalid_reason from core.fct_measure_score"
@@ -289,7 +361,9 @@ class Shown:
 def night(new_home: Callable[[str], Home]) -> Iterator[Night]:
     """Deliver and build every case of every chapter once."""
     home = new_home("spec")
-    home.deliver("d1", drawn_clinic().files())
+    clinic = drawn_clinic()
+    home.deliver("d1", clinic.files())
+    home.deliver("d2", clinic.later.files())
     home.run("ingest")
     home.run("build", "--as-of", AS_OF)
     night = Night(home)

@@ -70,28 +70,8 @@ final as (
         scores.therapist_goal - scores.client_goal as gap_goal,
         scores.therapist_task - scores.client_task as gap_task,
         scores.therapist_bond - scores.client_bond as gap_bond,
-        case
-            when scores.client_total is null then null
-            when scores.instrument = 'SRS'
-                then case
-                    when {{ le('scores.client_total', 34) }} then 'weak'
-                    when {{ lt('scores.client_total', 39) }} then 'moderate'
-                    else 'strong'
-                end
-            when
-                {{ lt(
-                    'scores.client_total',
-                    band_level('alliance.band_weak_below', 'parameters')
-                ) }}
-                then 'weak'
-            when
-                {{ lt(
-                    'scores.client_total',
-                    band_level('alliance.band_strong_from', 'parameters')
-                ) }}
-                then 'moderate'
-            else 'strong'
-        end as band,
+        {{ alliance_band('scores.client_total', 'scores.instrument', 'parameters') }}
+            as band,
         scores.baseline,
         coalesce(scores.last_onset > coalesce(scores.last_repair, 0), false)
             as in_open_rupture
