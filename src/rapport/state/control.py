@@ -26,6 +26,7 @@ _OF_A_DELIVERY = (
     "refusal",
     "notice",
     "column_order",
+    "delivery_metric",  # learned anew by the next gate
 )
 
 _FIRST_SCHEMA = """
@@ -159,8 +160,38 @@ create table column_order (
     primary key (batch_id, table_name, part)
 ) strict;
 """
+# What later nights learn from, where a check did not hold, and what was waived.
+_GATE = """
+create table delivery_metric (
+    batch_id text not null,
+    table_name text not null,
+    metric text not null,
+    value real not null,
+    n_rows integer not null,
+    primary key (batch_id, table_name, metric)
+) strict;
+create table check_finding (
+    run_id text not null,
+    check_name text not null,
+    position integer not null,
+    source text not null,
+    batch_id text not null,
+    table_name text not null,
+    metric text not null,
+    value real not null,
+    lower real,
+    upper real,
+    primary key (run_id, check_name, position)
+) strict;
+create table check_waived (
+    run_id text not null,
+    check_name text not null,
+    expires_on text not null,
+    primary key (run_id, check_name)
+) strict;
+"""
 # Each step takes the store to its next version, so an older store is brought up to date.
-_STEPS = (_FIRST_SCHEMA, _SIGNAL_LOG, _COLUMN_ORDER)
+_STEPS = (_FIRST_SCHEMA, _SIGNAL_LOG, _COLUMN_ORDER, _GATE)
 SCHEMA_VERSION = len(_STEPS)
 
 
@@ -228,6 +259,30 @@ class CheckResult:
     passed: bool
     observed: float | None
     expected: str
+
+
+@dataclass(frozen=True)
+class DeliveryMetric:
+    """One count or share of one table of one delivery, which later nights learn from."""
+
+    batch_id: str
+    table_name: str
+    metric: str
+    value: float
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class CheckFinding:
+    """Where a check of the history did not hold: opaque names, a number, its limits."""
+
+    source: str
+    batch_id: str
+    table_name: str
+    metric: str
+    value: float
+    lower: float | None
+    upper: float | None
 
 
 @dataclass(frozen=True)
@@ -418,6 +473,12 @@ class ControlState:
         )
         return {(table, part): tuple(json.loads(names)) for table, part, names in rows}
 
+    def bronze_rows(self) -> list[tuple[str, str, int]]:
+        """List (batch id, table, rows) of every bronze file."""
+        return self._rows(
+            "select batch_id, table_name, n_rows from bronze_file order by 1, 2"
+        )
+
     def delivery_tables(self) -> list[tuple[str, str, str, str]]:
         """List (batch id, source, table, mode) of every table that was delivered."""
         return self._rows(
@@ -533,6 +594,64 @@ class ControlState:
             "select run_id, layer, table_name, check_name, severity, status, passed,"
             f" observed, expected from check_result{where} order by run_id, position",
             () if run_id is None else (run_id,),
+        )
+
+    def record_findings(
+        self,
+        run_id: str,
+        findings: Mapping[str, Sequence[CheckFinding]],
+        waived: Mapping[str, date],
+    ) -> None:
+        """Write where checks did not hold and which were waived, in place of before."""
+        with self._transaction() as con:
+            for table in ("check_finding", "check_waived"):
+                con.execute(f"delete from {table} where run_id = ?", (run_id,))
+            con.executemany(
+                "insert into check_finding values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (run_id, name, place, *astuple(finding))
+                    for name, of_check in findings.items()
+                    for place, finding in enumerate(of_check)
+                ],
+            )
+            con.executemany(
+                "insert into check_waived values (?, ?, ?)",
+                [(run_id, name, until.isoformat()) for name, until in waived.items()],
+            )
+
+    def findings(self, run_id: str) -> dict[str, list[CheckFinding]]:
+        """Return, for each check of a run that said where, where it did not hold."""
+        found: dict[str, list[CheckFinding]] = {}
+        for name, *rest in self._rows(
+            "select check_name, source, batch_id, table_name, metric, value, lower, upper"
+            " from check_finding where run_id = ? order by check_name, position",
+            (run_id,),
+        ):
+            found.setdefault(name, []).append(CheckFinding(*rest))
+        return found
+
+    def waived(self) -> dict[tuple[str, str], date]:
+        """Return, by run and check, until when a failed check was waived."""
+        return {
+            (run_id, name): date.fromisoformat(until)
+            for run_id, name, until in self._rows("select * from check_waived")
+        }
+
+    # --- what later nights learn from -----------------------------------------------
+
+    def record_metrics(self, metrics: Iterable[DeliveryMetric]) -> None:
+        """Write what was measured of deliveries; what is known already stays."""
+        with self._transaction() as con:
+            con.executemany(
+                "insert or ignore into delivery_metric values (?, ?, ?, ?, ?)",
+                [astuple(metric) for metric in metrics],
+            )
+
+    def metrics(self) -> list[tuple[str, str, str, float, int]]:
+        """List (batch, table, metric, value, rows) of every delivery measured."""
+        return self._rows(
+            "select batch_id, table_name, metric, value, n_rows from delivery_metric"
+            " order by 1, 2, 3"
         )
 
     # --- what was first seen when ---------------------------------------------------

@@ -43,7 +43,8 @@ create table ops.check_result (
     status varchar not null,
     passed boolean not null,
     observed double,
-    expected varchar not null
+    expected varchar not null,
+    waived boolean not null
 )"""
 _OPS_SIGNAL_ERASURE = """
 create table ops.signal_erasure (
@@ -81,7 +82,7 @@ _COMMENTS = {
     "column ops.row_ledger.encoding": "How the bytes were read.",
     "table ops.check_result": "One row a check of a night.",
     "column ops.check_result.run_id": "The run that was checked.",
-    "column ops.check_result.layer": "bronze, marts or ledger.",
+    "column ops.check_result.layer": "bronze, history, marts or ledger.",
     "column ops.check_result.table_name": "Table that was checked.",
     "column ops.check_result.check_name": "Stable name of the check.",
     "column ops.check_result.severity": "critical refuses the night; warning and info do not.",
@@ -89,6 +90,7 @@ _COMMENTS = {
     "column ops.check_result.passed": "True when the check held.",
     "column ops.check_result.observed": "How many rows broke it; null when it held.",
     "column ops.check_result.expected": "What the check asks for, in words.",
+    "column ops.check_result.waived": "True when a person let the night pass all the same.",
     "table ops.signal_erasure": "One row an erasure that took signals out of the log.",
     "column ops.signal_erasure.erased_at": "When it was done, UTC.",
     "column ops.signal_erasure.n_signals": "Signals that it took out.",
@@ -181,7 +183,12 @@ def _ops_tables(
         ],
     )
     con.execute(_OPS_CHECK)
-    _insert(con, "ops.check_result", state.checks())
+    waived = state.waived()
+    _insert(
+        con,
+        "ops.check_result",
+        [(*row, (row[0], row[3]) in waived) for row in state.checks()],
+    )
     con.execute(_OPS_SIGNAL_ERASURE)
     _insert(con, "ops.signal_erasure", state.signal_erasures())
 
