@@ -84,7 +84,7 @@ def test_a_fault_is_named_with_its_place(
 
 def test_an_unknown_file_is_named(folder: Path) -> None:
     (folder / "items.csv").write_text("x\n")
-    with pytest.raises(SettingsError, match="items.csv: no such table"):
+    with pytest.raises(SettingsError, match=r"items\.csv: no such table"):
         read_own_instruments(folder, SEEDS)
 
 
