@@ -88,6 +88,10 @@ _SAID = {
 }
 _CLOCKS = "start_time time appointment_time session_time appt_time"
 _MINUTES = "duration minutes duration_minutes length duration_min"
+_NOT_NEEDED = (
+    "client patient member name rate charge charges paid fee fees balance amount copay"
+    " insurance payer invoice units nickname prefix suffix title initials"
+)
 # What tells the tables apart, and how much it counts.
 _SIGNS = {
     "sessions": ("session_id", "started_at", "status", "service_code", "therapist_id"),
@@ -167,9 +171,9 @@ _FILES = [
     "diagnoses",
 ]
 _FORM = re.compile(
-    r"^(?P<stem>(?P<form>phq[_ ]?9|gad[_ ]?7|pcl[_ ]?5|core[_ ]?10|oq[_ ]?45(?:[._ ]?2)?"
-    r"|ors|srs|wai[_ ]?srt|wai[_ ]?sr|wai[_ ]?st|wai[_ ]?s|itq)"
-    r"(?P<rest>[_ .]*(?:client|therapist|patient)?[_ .]*(?:q|item|question)?[_ .]*))"
+    r"^(?P<stem>(?P<form>phq[-_ ]?9|gad[-_ ]?7|pcl[-_ ]?5|core[-_ ]?10|oq[-_ ]?45(?:[._ ]?2)?"
+    r"|ors|srs|wai[-_ ]?srt|wai[-_ ]?sr|wai[-_ ]?st|wai[-_ ]?s|itq)"
+    r"(?P<rest>[-_ .]*(?:client|therapist|patient)?[-_ .]*(?:q|item|question)?[-_ .]*))"
     r"(?P<item>\d{1,2}|[pc]\d|total|score|sum|total[_ ]score)$",
     re.IGNORECASE,
 )
@@ -238,6 +242,9 @@ def propose_mapping(path: Path) -> str:
     left = [h for h in left if h not in dropped]
     table = _table_of(left, forms)
     found, left = _columns(table, left)
+    # Beside an id, a column of the client holds the name; money is nobody's business here.
+    dropped += [h for h in left if normal_header(h) in _NOT_NEEDED.split()]
+    left = [h for h in left if h not in dropped]
     lines = _head(path, sheet, table)
     lines += _body(sheet, table, found, forms, left, dropped)
     return "\n".join(lines) + "\n"
@@ -514,7 +521,7 @@ def _plain(
     if footers:
         lines.append(f"footer = [{', '.join(_quoted(w + '*') for w in footers)}]")
     if dropped:
-        lines.append("# names, contacts, record numbers, notes: never read")
+        lines.append("# names, contacts, record numbers, notes, money: never read")
         lines.append(f"drop = [{', '.join(_quoted(h) for h in dropped)}]")
     for header in left:
         if _looks_like_header(header):
