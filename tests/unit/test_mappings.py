@@ -208,6 +208,27 @@ def test_infer_knows_forms_by_the_registry(tmp_path: Path) -> None:
     read_mapping(text, "north.toml", CODES)
 
 
+def test_infer_finds_sessions_and_their_forms_in_one_file(tmp_path: Path) -> None:
+    file = tmp_path / "visits.csv"
+    file.write_text(
+        "VisitID;PatientNumber;Behandler;Datum;Beginn;Dauer (Min);ORS 1;ORS 2;ORS 3;ORS 4\n"
+        "V1;0012;P1;13.05.2024;09:00;50;4,5;6,0;7,1;5,5\n"
+    )
+    text = propose_mapping(file)
+    mapping = read_mapping(text, "north.toml", CODES)
+    assert [e.table for e in mapping.file] == ["sessions", "measures"]
+    assert mapping.file[0].minutes == {"ended_at": "Dauer (Min)"}
+    assert mapping.file[1].decimal == ","
+    assert mapping.file[1].questionnaire[0].times == 10
+    door = Doorway(tmp_path / "home")
+    door.map("north", text)
+    door.take("north", {"visits.csv": file.read_bytes()})
+    assert [row["value"] for row in door.rows("measure_items")] == [45, 60, 71, 55]
+    (session,) = door.rows("sessions")
+    (form,) = door.rows("measures")
+    assert form["session_key"] == session["session_key"]
+
+
 # --- the commands, as the how-to has them -----------------------------------------------
 
 NORTH = ROOT / "tests" / "fixtures" / "unknown_vendor" / "north.csv"
