@@ -28,6 +28,7 @@ from rapport.ingest.delimited import (
     read_delimited,
     read_header,
 )
+from rapport.ingest.fhir.through import Typed, load_fhir
 from rapport.ingest.inbox import MANIFEST, Found, is_plain_file
 from rapport.ingest.translate import OTHER_SOURCE_MARK, CodeLists, Translator
 from rapport.mapping import BY_NAME, FileMapping, Mapping, Table, load_mapping
@@ -35,7 +36,7 @@ from rapport.mapping.vendor import normal_header
 from rapport.privacy import KeyRing, Vault
 from rapport.settings import Settings
 from rapport.state import ControlState, Delivery, LedgerRow, Notice, Refusal
-from rapport.warehouse.connections import scratch
+from rapport.warehouse.connections import scratch, temp_folder
 
 _SMALL_BYTES = 8 << 20
 DeliveryOutcome: TypeAlias = Literal["loaded", "partly_loaded", "refused"]
@@ -234,8 +235,11 @@ class _Loading:
             "create temp table spelling"
             " (kind varchar, text varchar, value varchar, token varchar)"
         )
-        for number, member in enumerate(self._members(), start=1):
-            self._file(number, member)
+        members = list(enumerate(self._members(), start=1))
+        self._fhir([m for m in members if self.mapping.is_fhir(m[1].name)])
+        for number, member in members:
+            if not self.mapping.is_fhir(member.name):
+                self._file(number, member)
         self._refuse_merge_cycles()
         self._count_duplicates()
         self._remember()
@@ -265,6 +269,53 @@ class _Loading:
         ).fetchall()
         for (name,) in left:
             self.con.execute(f"drop table {name}")
+
+    # --- FHIR: members that are read together (ingest/fhir/) ------------------------
+
+    def _fhir(self, members: list[tuple[int, Path]]) -> None:
+        if not members or self.mapping.fhir is None:
+            return
+        plain = [(n, path) for n, path in members if is_plain_file(path)]
+        for number, path in members:
+            if not is_plain_file(path):
+                self._refuse_file(f"file-{number}", "", path, FileRefused("not_a_file"))
+        said = load_fhir(
+            Typed(
+                self.con,
+                self.found.source,
+                self.batch,
+                self.quarantine,
+                self._type_fhir,
+                self._refuse_file,
+            ),
+            plain,
+            self.mapping.fhir,
+            self.door.translator.codes,
+            received_at=_manifest(self.found.folder).received_at,
+            folder=temp_folder(self.door.settings),
+        )
+        self.account.ledger += said.ledger
+        self.account.refusals += said.refusals
+        self.account.notices += said.notices
+        self.account.files |= said.files
+        self.account.partial |= said.partial
+        for table in {row.table_name for row in said.ledger} & BY_NAME.keys():
+            self.account.tables.add(table)
+            if self._one(
+                "select count(*) from duckdb_tables() where temporary"
+                f" and table_name = 'loaded_{table}'"
+            ):
+                self.loaded_tables.setdefault(table, 0)
+
+    def _type_fhir(self, name: str, table: str, headers: tuple[str, ...]) -> None:
+        """Type the rows of one table; what is counted here is counted by member above."""
+        account = self.account
+        ledger, refusals = list(account.ledger), list(account.refusals)
+        part = FileMapping(match="*", table=table)
+        places = _places(headers)
+        self._sort_rows(name, 0, BY_NAME[table], part, places, len(headers))
+        account.ledger, account.refusals = ledger, refusals
+        (self.quarantine / f"{name}.rows.parquet").unlink(missing_ok=True)
 
     # --- one file -------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Canonical tables and vendor mappings, as data (contract §3)."""
 
 from rapport.mapping.canonical import BY_NAME, NOT_WANTED, TABLES, Column, Table
+from rapport.mapping.fhir import FhirCode, FhirMapping, FhirQuestionnaire
 from rapport.mapping.vendor import FileMapping, Mapping, RowFilter, load_mapping
 
 __all__ = [
@@ -8,6 +9,9 @@ __all__ = [
     "NOT_WANTED",
     "TABLES",
     "Column",
+    "FhirCode",
+    "FhirMapping",
+    "FhirQuestionnaire",
     "FileMapping",
     "Mapping",
     "RowFilter",

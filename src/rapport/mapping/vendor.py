@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rapport.errors import MappingError
 from rapport.mapping.canonical import BY_NAME, NOT_WANTED
+from rapport.mapping.fhir import FhirMapping
 
 
 class _Part(BaseModel):
@@ -102,12 +103,22 @@ class Mapping(_Part):
     timezone: str | None = None
     file: tuple[FileMapping, ...] = ()
     ignore: tuple[Ignored, ...] = ()
+    fhir: FhirMapping | None = None
 
     def of_file(self, name: str) -> list[FileMapping]:
         """Return what a file of this name feeds; it may feed several tables."""
         return [
             part for part in self.file if fnmatchcase(name.lower(), part.match.lower())
         ]
+
+    def is_fhir(self, name: str) -> bool:
+        """Tell whether a file is read together with others as FHIR."""
+        return (
+            self.fhir is not None
+            and not self.of_file(name)
+            and not self.is_ignored(name)
+            and any(fnmatchcase(name.lower(), m.lower()) for m in self.fhir.match)
+        )
 
     def is_ignored(self, name: str) -> bool:
         """Tell whether a file is known and not wanted."""
@@ -154,7 +165,14 @@ def load_mapping(home: Path, source: str) -> Mapping | None:
         timezone=mapping.timezone or below.timezone,
         file=mapping.file + below.file,
         ignore=mapping.ignore + below.ignore,
+        fhir=_fhir_of_both(mapping.fhir, below.fhir),
     )
+
+
+def _fhir_of_both(
+    own: FhirMapping | None, below: FhirMapping | None
+) -> FhirMapping | None:
+    return own.over(below) if own and below else own or below
 
 
 def _preset(name: str) -> Mapping:
