@@ -592,8 +592,8 @@ def a_clinic_adds_its_own_codes_and_questionnaires(loaded: Loaded, source: str) 
     assert scores(loaded, source) == [
         ("GAD-7", {"7": 3.0}, None, False),
         ("SRS", {"1": 40.0}, None, False),
-        ("WAI-SR", {}, 4.5, False),
         ("WAI-SR", {"7": 5.0, "8": 4.0}, None, False),
+        ("WAI-SR", {}, 4.5, False),
     ]
     raters = sorted(r["rater"] for r in loaded.rows(source, "measures"))
     assert raters == ["client", "client", "client", "therapist"]

@@ -523,7 +523,14 @@ def _one_administration(con: duckdb.DuckDBPyConnection) -> None:
         create temp table fh_part as
         with scored as (
             select
-                observed.*, said.file_no, said.row_no, said.id, said.subject_id,
+                observed.* exclude (rater),
+                coalesce(
+                    observed.rater, sole.rater,
+                    case said.performer_kind when 'Patient' then 'client'
+                        when 'Practitioner' then 'therapist'
+                        when 'PractitionerRole' then 'therapist' end
+                ) as rater,
+                said.file_no, said.row_no, said.id, said.subject_id,
                 said.encounter_id, said.taken_at, said.updated, said.status,
                 said.performer_kind, said.performer_id,
                 anchor.response_id, anchor.panel,
@@ -532,27 +539,28 @@ def _one_administration(con: duckdb.DuckDBPyConnection) -> None:
             from fh_observed as observed
             inner join f_Observation as said on observed.observation = said.rowid
             left join fh_anchor as anchor on observed.observation = anchor.observation
+            left join fh_only_rater as sole on observed.instrument = sole.instrument
             where observed.instrument in (select instrument from fh_item)
         ),
-        -- Of one client, form and moment: the response, or the panel, of the others.
+        -- Of one client, form, rater and moment: the response, or panel, of the others.
         moment as (
-            select subject_id, instrument, moment,
+            select subject_id, instrument, rater, moment,
                 min(response_id) as response_id, min(panel) as panel
             from scored group by all
         ),
         response as (
-            select client_id, instrument, session_id,
+            select client_id, instrument, rater, session_id,
                 coalesce(try_cast(administered_at as timestamptz)::varchar,
                     administered_at) as moment,
                 left(administered_at, 10) as day, response_id, administration_id
             from fh_response
         ),
         at_moment as (
-            select client_id, instrument, moment, min(response_id) as response_id
+            select client_id, instrument, rater, moment, min(response_id) as response_id
             from response group by all
         ),
         in_session as (
-            select client_id, instrument, session_id, day, min(response_id) as response_id
+            select client_id, instrument, rater, session_id, day, min(response_id) as response_id
             from response where session_id is not null
             group by all having count(*) = 1
         ),
@@ -565,14 +573,17 @@ def _one_administration(con: duckdb.DuckDBPyConnection) -> None:
             left join moment
                 on scored.subject_id = moment.subject_id
                 and scored.instrument = moment.instrument
+                and scored.rater is not distinct from moment.rater
                 and scored.moment = moment.moment
             left join at_moment
                 on scored.subject_id = at_moment.client_id
                 and scored.instrument = at_moment.instrument
+                and scored.rater = at_moment.rater
                 and scored.moment = at_moment.moment
             left join in_session
                 on scored.subject_id = in_session.client_id
                 and scored.instrument = in_session.instrument
+                and scored.rater = in_session.rater
                 and scored.encounter_id = in_session.session_id
                 and scored.day = in_session.day
         ),
@@ -585,7 +596,8 @@ def _one_administration(con: duckdb.DuckDBPyConnection) -> None:
                         select 1 from fh_observed as o where o.observation = panel.rowid
                             and not o.is_part and o.instrument = found.instrument
                     ) then '' else '|' || found.instrument end,
-                    found.instrument || '|' || found.subject_id || '|' || found.taken_at
+                    concat_ws('|', found.instrument, found.rater, found.subject_id,
+                        found.taken_at)
                 ) as administration_id,
                 mine.administration_id is not null as is_in_response
             from found
@@ -632,12 +644,7 @@ def _group(con: duckdb.DuckDBPyConnection) -> None:
             from fh_part group by administration_id, instrument
         )
         select grouped.*, said.file_no, said.row_no, said.subject_id as client_id, said.taken_at,
-            coalesce(
-                part.rater, sole.rater,
-                case part.performer_kind when 'Patient' then 'client'
-                    when 'Practitioner' then 'therapist'
-                    when 'PractitionerRole' then 'therapist' end
-            ) as rater,
+            part.rater,
             case when part.performer_kind = 'Practitioner' then part.performer_id end
                 as performer_id
         from grouped
@@ -648,7 +655,6 @@ def _group(con: duckdb.DuckDBPyConnection) -> None:
             from fh_part group by all
         ) as part
             on grouped.leader = part.observation and grouped.instrument = part.instrument
-        left join fh_only_rater as sole on grouped.instrument = sole.instrument
         -- A panel alone is the act, not a score; two shared items alone are a PHQ-2.
         where (has_total or has_item)
             and (is_of_response or has_total or has_own_item
