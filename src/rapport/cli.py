@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from rapport import observe
-from rapport.errors import ExitCode, RapportError
+from rapport.errors import DiskFull, ExitCode, RapportError, is_disk_full
 
 if TYPE_CHECKING:
     from rapport.settings import Settings
@@ -33,7 +33,11 @@ demo = typer.Typer(help="A synthetic clinic with planted truth.", no_args_is_hel
 identity = typer.Typer(
     help="From keys back to chart numbers, logged.", no_args_is_help=True
 )
+quarantine = typer.Typer(
+    help="Refused rows and files: why, and again.", no_args_is_help=True
+)
 app.add_typer(demo, name="demo")
+app.add_typer(quarantine, name="quarantine")
 app.add_typer(identity, name="identity")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -257,9 +261,9 @@ def demo_check(
     ],
     json_: Json = False,
 ) -> None:
-    """Hold the published ruptures against the planted ones: recall and precision."""
+    """Hold the published ruptures against the planted ones, method by method."""
     from rapport.night import open_keys
-    from rapport.report import print_json
+    from rapport.report import detector_lines, print_json
     from rapport.synthetic.recovery import score_snapshot
 
     settings = _settings()
@@ -267,11 +271,59 @@ def demo_check(
     if json_:
         print_json(found)
         return
-    print(
-        f"planted {found['n_planted']} · detectable {found['n_detectable']} · "
-        f"found {found['n_found']} · published {found['n_published']}"
+    for line in detector_lines(found):
+        print(line)
+
+
+@quarantine.command("list")
+def quarantine_list(json_: Json = False) -> None:
+    """List the deliveries of which something is in quarantine."""
+    from rapport.quarantine import print_quarantined, quarantined
+    from rapport.report import print_json
+
+    found = quarantined(_settings())
+    if json_:
+        print_json(found)
+    else:
+        print_quarantined(found)
+
+
+@quarantine.command("show")
+def quarantine_show(
+    batch: Annotated[str, typer.Argument(help="The delivery's opaque id.")],
+    values: Annotated[
+        bool, typer.Option("--values", help="Cells too; terminal only, and logged.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Show why, in which rows, and what to do."""
+    from rapport.quarantine import print_shown, shown
+    from rapport.report import print_json
+
+    found = shown(_settings(), batch, values=values)
+    if json_:
+        print_json(found)
+    else:
+        print_shown(found)
+
+
+@quarantine.command("retry")
+def quarantine_retry(
+    batch: Annotated[str, typer.Argument(help="The delivery's opaque id.")],
+) -> None:
+    """Read a delivery again, as it lies in the inbox now, in place of what was loaded."""
+    from rapport import night as chain
+    from rapport.report import new_quarantine, quarantine_lines
+
+    settings = _settings()
+    counts = chain.retry_delivery(settings, batch)
+    observe.say(
+        f"{counts['batch_id']}: {counts['outcome']}, {counts['n_rows_in']:,} rows in: "
+        f"{counts['n_rows_loaded']:,} loaded, {counts['n_rows_quarantined']:,} in "
+        "quarantine; next: rapport night"
     )
-    print(f"recall {found['recall']:.3f} · precision {found['precision']:.3f}")
+    left = {row for row in new_quarantine(settings) if row[0] == batch}
+    _exit_for_quarantine(quarantine_lines(settings, left))
 
 
 @identity.command("export")
@@ -308,11 +360,20 @@ def main_guard() -> Iterator[None]:
     try:
         yield
     except RapportError as error:
-        observe.say(f"rapport: {error.message}")
-        if error.next_step:
-            observe.say(f"  Next: {error.next_step}")
+        _stop(error)
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        _stop(DiskFull("working"))
+
+
+def _stop(error: RapportError) -> NoReturn:
+    observe.say(f"rapport: {error.message}")
+    if error.next_step:
+        observe.say(f"  Next: {error.next_step}")
+    with suppress(OSError):  # the disk may be what is full
         observe.event("stopped", reason=error.reason, exit_code=int(error.exit_code))
-        sys.exit(int(error.exit_code))
+    sys.exit(int(error.exit_code))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -7,20 +7,22 @@ only: nothing that a task may not keep (privacy.md B1).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
 from rapport import observe
-from rapport.errors import GateRefused, RapportError
+from rapport.errors import GateRefused, RapportError, UsageError
 from rapport.ingest.inbox import Found, discover
 from rapport.ingest.load import Door
-from rapport.privacy import KeyRing, audit_head
+from rapport.privacy import KeyRing, append_audit, audit_head
+from rapport.quarantine import delivery_of
 from rapport.settings import Settings
 from rapport.state import ControlState, Delivery, Refusal, Run, writer_lock
 from rapport.warehouse import (
+    Dbt,
     build_candidate,
     candidate_mark,
     previous_snapshot,
@@ -91,8 +93,10 @@ def load_delivery(settings: Settings, batch_id: str) -> Safe:
     return {"batch_id": batch_id, "outcome": "known"}
 
 
-def _load(door: Door, found: Found, state: ControlState) -> Safe:
-    outcome = door.load(found, state)
+def _load(
+    door: Door, found: Found, state: ControlState, replaces: Delivery | None = None
+) -> Safe:
+    outcome = door.load(found, state, replaces=replaces)
     counts: dict[str, int | str] = {
         "batch_id": outcome.batch_id,
         "source": outcome.source,
@@ -106,6 +110,31 @@ def _load(door: Door, found: Found, state: ControlState) -> Safe:
     }
     observe.event("delivery_loaded", **counts)
     return counts
+
+
+def retry_delivery(settings: Settings, batch_id: str) -> Safe:
+    """Read a known delivery again, as it lies in the inbox now.
+
+    This is how a person says that a corrected file, or a corrected mapping, is right. What
+    was loaded of it is replaced in one transaction.
+
+    Raises:
+        UsageError: the ledger knows no such delivery, or the inbox has it no longer.
+    """
+    with writer_lock(settings.home):
+        known = delivery_of(settings, batch_id)
+        keys = open_keys(settings)
+        for found in discover(settings).complete:
+            if keys.batch_id(found.source, found.delivery_id) != batch_id:
+                continue
+            append_audit(settings.home, "quarantine_retry", batch_id, "read again")
+            with Door(settings, keys) as door:
+                return _load(door, found, ControlState(settings.home), known)
+    raise UsageError(
+        f"delivery {batch_id} is no longer in the inbox",
+        next_step="deliver the corrected export under a new delivery id",
+        reason="delivery_gone",
+    )
 
 
 def ingest(settings: Settings) -> Safe:
@@ -186,7 +215,9 @@ def build(settings: Settings, run_id: str) -> Safe:
         state = ControlState(settings.home)
         run = state.run(run_id)
         try:
-            result = build_candidate(settings, run_id, run.as_of, run.known_on)
+            result = build_candidate(
+                settings, run_id, run.as_of, run.known_on, dbt=_ahead.pop_dbt()
+            )
         except RapportError:
             state.set_run(run_id, "failed", ended_at=datetime.now(UTC))
             raise
@@ -194,13 +225,8 @@ def build(settings: Settings, run_id: str) -> Safe:
     return {"n_models": result.n_models, "n_deliveries": result.n_deliveries}
 
 
-def validate(settings: Settings, run_id: str, gate: Gate | None = None) -> Safe:
+def validate(settings: Settings, run_id: str) -> Safe:
     """Let the gate judge the candidate.
-
-    Args:
-        settings: the settings.
-        run_id: the run whose candidate is judged.
-        gate: the gate's process, when it was started ahead.
 
     Raises:
         GateRefused: a critical check did not hold; the earlier snapshot stands.
@@ -210,7 +236,7 @@ def validate(settings: Settings, run_id: str, gate: Gate | None = None) -> Safe:
     with writer_lock(settings.home):
         state = ControlState(settings.home)
         _same_candidate(settings, state.run(run_id), ("built", "validated", "refused"))
-        result = run_gate(settings, gate)
+        result = run_gate(settings, _ahead.pop_gate())
         state.record_checks(run_id, result.checks)
         if result.refused:
             state.set_run(run_id, "refused", ended_at=datetime.now(UTC))
@@ -300,33 +326,61 @@ STEP_FUNCTIONS: dict[str, Callable[[Settings, str], Safe]] = {
 }
 
 
+class _Ahead:
+    """Processes that were started before their step, so that they are loaded by then."""
+
+    def __init__(self) -> None:
+        self._dbt: Dbt | None = None
+        self._gate: Gate | None = None
+
+    @contextmanager
+    def loading(self, settings: Settings) -> Iterator[None]:
+        from rapport.validate import Gate
+
+        with Dbt(settings) as self._dbt, Gate(settings) as self._gate:
+            try:
+                yield
+            finally:
+                self._dbt = self._gate = None
+
+    def pop_dbt(self) -> Dbt | None:
+        dbt, self._dbt = self._dbt, None
+        return dbt
+
+    def pop_gate(self) -> Gate | None:
+        gate, self._gate = self._gate, None
+        return gate
+
+
+_ahead = _Ahead()
+
+
+def loaded_ahead(settings: Settings) -> AbstractContextManager[None]:
+    """Let dbt and the gate load in processes of their own while other steps run.
+
+    Within the context, the first build and the first validate of this process use them; a
+    process that is never asked ends with the context.
+    """
+    return _ahead.loading(settings)
+
+
 def run_night(
     settings: Settings, as_of: date | None = None, known_on: date | None = None
 ) -> str:
-    """Run the whole chain in this process; return the run's id.
-
-    The gate's own process is started with the build, so that it is loaded by then.
-    """
-    from rapport.validate import Gate
-
-    with writer_lock(settings.home):
+    """Run the whole chain in this process; return the run's id."""
+    with writer_lock(settings.home), loaded_ahead(settings):
         observe.log_to(settings.home / "logs")
         with observe.step("ingest", "take deliveries in"):
             ingest(settings)
         run_id = start_run(settings, as_of, known_on)
         observe.log_to(settings.home / "logs", run_id)
-        with Gate(settings) as gate:
-            functions: dict[str, Callable[[Settings, str], Safe]] = {
-                **STEP_FUNCTIONS,
-                "validate": partial(validate, gate=gate),
-            }
-            for name, label in STEPS.items():
-                try:
-                    with observe.step(name, label):
-                        functions[name](settings, run_id)
-                except GateRefused:
-                    if published_path(settings).exists():
-                        dashboard(settings)
-                        digest(settings)
-                    raise
+        for name, label in STEPS.items():
+            try:
+                with observe.step(name, label):
+                    STEP_FUNCTIONS[name](settings, run_id)
+            except GateRefused:
+                if published_path(settings).exists():
+                    dashboard(settings)
+                    digest(settings)
+                raise
     return run_id

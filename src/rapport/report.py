@@ -14,41 +14,12 @@ from typing import Any
 from rapport import observe
 from rapport.errors import RapportError
 from rapport.ingest.inbox import discover
+from rapport.ingest.reasons import PAGE, meaning_of
 from rapport.privacy import KeyRing, verify_audit
 from rapport.settings import Settings, setting_sources
 from rapport.state import ControlState
 from rapport.warehouse import open_published, published_path
 
-WHAT_IT_MEANS = {
-    "boolean_unreadable": "not true or false",
-    "code_unreadable": "not in the shape of a code",
-    "date_unreadable": "not an ISO 8601 date",
-    "delivery_changed": "a known delivery came with other bytes",
-    "encoding_unreadable": "not UTF-8 text",
-    "file_empty": "the file is empty",
-    "file_truncated": "its end was never written: the file was cut off",
-    "file_unknown": "no mapping knows this file name",
-    "header_unrecognised": "fewer than half of the headers are known",
-    "id_conflict": "one id, several people in this delivery: none of them is kept",
-    "json_invalid": "not JSON",
-    "json_too_deep": "nested deeper than any resource",
-    "json_too_large": "longer than any resource",
-    "manifest_unreadable": "manifest.json is not readable",
-    "merge_cycle": "the merges lead back to where they began",
-    "merge_to_itself": "a client is merged into itself",
-    "not_a_file": "not a plain file",
-    "number_unreadable": "not a number",
-    "required_column_missing": "a required column is missing",
-    "required_value_missing": "required, and empty",
-    "resource_type_missing": "not a FHIR resource",
-    "row_too_long": "more cells than the header",
-    "row_too_short": "fewer cells than the header",
-    "row_unparsable": "a quote is never closed",
-    "source_unmapped": "no mapping for this source: write mappings/<source>.toml",
-    "timestamp_unreadable": "not an ISO 8601 date and time",
-    "unterminated_last_row": "the last row has no line end: the file was cut off",
-    "value_too_long": "longer than its column allows",
-}
 _MOST_LINES = 20
 
 
@@ -79,14 +50,15 @@ def quarantine_lines(settings: Settings, refusals: set[tuple[Any, ...]]) -> list
             where = f"first in row {first}" if first else "the whole file"
             where += f", column {column}" if column else ""
             times = f" ({n_rows:,} rows)" if n_rows > 1 else ""
-            lines.append(
-                f"  {where}: {WHAT_IT_MEANS.get(reason, reason)}{times} [{reason}]"
-            )
+            lines.append(f"  {where}: {meaning_of(reason)}{times} [{reason}]")
         if len(found) > _MOST_LINES:
             lines.append(f"  … and {len(found) - _MOST_LINES} more reasons")
+    batches = sorted({batch for _, batch, _ in groups})
+    which = batches[0] if len(batches) == 1 else "BATCH"
     lines.append(
-        "Everything else is loaded. Correct these rows in the export and deliver them "
-        "under a new delivery id. Steps: docs/how-to/fix-quarantined-rows.md"
+        "Everything else is loaded. Correct these in the export or the mapping, then: "
+        f"rapport quarantine retry {which}. Why, and which rows: rapport quarantine show "
+        f"{which}. Steps: docs/how-to/fix-quarantined-rows.md; reasons: {PAGE}"
     )
     return lines
 
@@ -268,8 +240,8 @@ def print_summary(settings: Settings, run_id: str) -> None:
     run = state.run(run_id)
     observe.say(f"  digest      {settings.home / 'digest' / f'{run.as_of}.html'}")
     observe.say(
-        '  next        rapport sql "select pattern, count(*) from '
-        'alliance.rupture_cohort group by 1"'
+        '  next        rapport sql "select pattern, count(*) from alliance.rupture_cohort'
+        " where method = 'default_rc3' group by 1\""
     )
 
 
@@ -353,3 +325,30 @@ def print_doctor(findings: dict[str, Any]) -> None:
         print(f"  · {setting['name']} is set in {setting['origin']}")
     if not findings["settings"]:
         print("  · every setting is at its default")
+
+
+def detector_lines(found: dict[str, Any]) -> list[str]:
+    """Lay out what ``demo check`` found: a line a method, then the pairs' kappa."""
+    lines = [
+        "method              planted detectable   found  recall published precision"
+        "  stable with rupture   share"
+    ]
+    for method in found["methods"]:
+        lines.append(
+            f"{method['method']:<18}{method['n_planted']:>9}{method['n_detectable']:>11}"
+            f"{method['n_found']:>8}{_decimal(method['recall']):>8}"
+            f"{method['n_published']:>10}{_decimal(method['precision']):>10}"
+            f"{method['n_stable']:>8}{method['n_stable_with_rupture']:>13}"
+            f"{_decimal(method['false_alarm_share']):>8}"
+        )
+    lines += ["", "agreement of two methods on the episodes that both could assess"]
+    for pair in found["agreement"]:
+        lines.append(
+            f"{pair['method_a']:<18}{pair['method_b']:<18}{pair['n_episodes']:>6}"
+            f"  agreement {_decimal(pair['agreement'])}  kappa {_decimal(pair['kappa'])}"
+        )
+    return lines
+
+
+def _decimal(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

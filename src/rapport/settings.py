@@ -207,6 +207,7 @@ class Inbox(_Section):
     settle_seconds: float = Field(5.0, ge=0, le=3600)
     incomplete_after_hours: float = Field(24.0, gt=0)
     max_bad_share: float = Field(1.0, gt=0, le=1)
+    max_inflated_gb: float = Field(20.0, gt=0, le=10_000)
 
 
 class Warehouse(_Section):
@@ -296,11 +297,16 @@ class Settings(_Section):
 
     def digest(self) -> str:
         """Return a SHA-256 over all settings that can move a published number."""
-        said = {
+        said: dict[str, Any] = {
             "measurement": self.measurement(),
             "source": {k: v.model_dump() for k, v in sorted(self.source.items())},
             "qi": self.qi.model_dump(by_alias=True),
         }
+        own = sorted((self.home / "instruments").glob("*.csv"))
+        if own:
+            said["instruments"] = {
+                path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in own
+            }
         text = json.dumps(said, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

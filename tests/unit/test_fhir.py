@@ -622,7 +622,7 @@ def members_of_every_kind_are_read_or_refused(loaded: Loaded, source: str) -> No
     kept = {r["client_key"] for r in loaded.rows(source, "clients")}
     assert kept == {loaded.key("client", source, f"p{n}") for n in (1, 2, 3, 4, 6, 8, 9, 10)}
     assert loaded.refused(source) == {
-        "json_invalid": 2, "file_truncated": 2 + 1, "json_too_deep": 2,
+        "json_invalid": 2, "ndjson_cut_off": 2, "json_cut_off": 1, "json_file_too_deep": 2,
     }  # fmt: skip
     assert loaded.noticed(source)["resource_not_wanted"] == 4
     rows = [dict(r) for r in loaded.state.refusals() if r["source"] == source]

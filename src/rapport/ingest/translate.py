@@ -9,6 +9,7 @@ from pathlib import Path
 from zoneinfo import available_timezones
 
 from rapport.ingest.cells import ICD, SNOMED
+from rapport.mapping import OwnInstruments
 from rapport.privacy import KeyRing
 from rapport.privacy.zip3 import reduced_postal_code
 
@@ -16,10 +17,11 @@ OTHER_SOURCE_MARK = "\x1f"
 
 
 class CodeLists:
-    """The code lists and the instrument registry, read from the seeds."""
+    """The code lists and the instrument registry: the seeds, and the clinic's own rows."""
 
-    def __init__(self, seeds: Path) -> None:
+    def __init__(self, seeds: Path, own: OwnInstruments | None = None) -> None:
         self._seeds = seeds
+        self._own = own
 
     @cached_property
     def spellings(self) -> dict[str, dict[str, str]]:
@@ -35,14 +37,14 @@ class CodeLists:
     def instruments(self) -> frozenset[str]:
         """Return every instrument code and alias of the registry."""
         codes = {row["instrument"] for row in self._read("instrument.csv")}
-        return frozenset(
-            codes | {r["alias"] for r in self._read("instrument_alias.csv")}
-        )
+        codes |= {r["alias"] for r in self._read("instrument_alias.csv")}
+        return frozenset(codes) | (self._own.codes if self._own else frozenset())
 
     @cached_property
     def items(self) -> frozenset[str]:
         """Return every item id of the registry."""
-        return frozenset(row["item"] for row in self._read("instrument_item.csv"))
+        items = frozenset(row["item"] for row in self._read("instrument_item.csv"))
+        return items | (self._own.items if self._own else frozenset())
 
     def raters(self) -> list[tuple[str, str]]:
         """Return (instrument, rater) of every form that the registry knows."""

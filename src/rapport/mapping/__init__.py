@@ -2,6 +2,7 @@
 
 from rapport.mapping.canonical import BY_NAME, NOT_WANTED, TABLES, Column, Table
 from rapport.mapping.fhir import FhirCode, FhirMapping, FhirQuestionnaire
+from rapport.mapping.registry import OwnInstruments, read_own_instruments
 from rapport.mapping.vendor import FileMapping, Mapping, RowFilter, load_mapping
 
 __all__ = [
@@ -14,7 +15,9 @@ __all__ = [
     "FhirQuestionnaire",
     "FileMapping",
     "Mapping",
+    "OwnInstruments",
     "RowFilter",
     "Table",
     "load_mapping",
+    "read_own_instruments",
 ]

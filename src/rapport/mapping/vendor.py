@@ -12,13 +12,23 @@ import tomllib
 from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from rapport.errors import MappingError
 from rapport.mapping.canonical import BY_NAME, NOT_WANTED
 from rapport.mapping.fhir import FhirMapping
+
+Format: TypeAlias = Literal["auto", "delimited", "xlsx", "parquet", "ndjson", "fhir"]
+Encoding: TypeAlias = Literal["auto", "utf-8", "utf-16", "cp1252", "latin-1"]
 
 
 class _Part(BaseModel):
@@ -41,11 +51,33 @@ class RowFilter(_Part):
 
 
 class FileMapping(_Part):
-    """How the files that match a pattern feed one canonical table."""
+    """How the files that match a pattern feed one canonical table.
+
+    Attributes:
+        match: a glob over the name of a file, of a member of a zip, of the file inside
+            a gzip, or of a sheet (``sessions`` is matched as ``sessions.xlsx``).
+        table: the canonical table.
+        format: what the file's first bytes must say; ``auto`` takes any but FHIR.
+        encoding: ``auto`` detects it; else the file must be that, to the last byte.
+        delimiter: one character, or ``auto``.
+        sheet: a glob over the sheets of a workbook.
+        header_row: the first row of the header, or ``auto``: the first row that looks
+            like one, titles above it being counted as footer.
+        header_rows: how many rows the header has; their words are joined by a blank.
+        allow_unterminated: take the last row even when its line was never ended.
+        max_bad_share: above this share of bad rows the file is refused whole.
+    """
 
     match: str
     table: str
-    delimiter: str = Field(",", min_length=1, max_length=1)
+    format: Format = "auto"
+    encoding: Encoding = "auto"
+    delimiter: str = Field("auto", pattern=r"^(auto|[^\r\n\x00])$")
+    sheet: str = "*"
+    header_row: PositiveInt | Literal["auto"] = "auto"
+    header_rows: int = Field(1, ge=1, le=5)
+    allow_unterminated: bool = False
+    max_bad_share: float | None = Field(None, gt=0, le=1)
     columns: dict[str, str] = {}
     compose: dict[str, tuple[str, ...]] = {}
     constants: dict[str, str] = {}

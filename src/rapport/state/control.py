@@ -6,17 +6,28 @@ counts and reason codes only. A delivery exists from the moment its ledger commi
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from rapport.errors import RapportError
+from rapport.errors import DiskFull, RapportError, is_disk_full
 
 SCHEMA_VERSION = 1
+# What commit_delivery writes, and a retry replaces.
+_OF_A_DELIVERY = (
+    "delivery",
+    "delivery_table",
+    "bronze_file",
+    "row_ledger",
+    "refusal",
+    "notice",
+    "column_order",
+)
 
 _SCHEMA = """
 create table delivery (
@@ -104,6 +115,14 @@ create table check_result (
     observed real,
     expected text not null,
     primary key (run_id, position)
+) strict;
+create table column_order (
+    batch_id text not null,
+    source text not null,
+    table_name text not null,
+    part text not null,
+    columns text not null,
+    primary key (batch_id, table_name, part)
 ) strict;
 create table first_seen (
     kind text not null,
@@ -222,9 +241,14 @@ class ControlState:
             sqlite3.connect(self.path, timeout=30, isolation_level=None)
         ) as con:
             con.row_factory = sqlite3.Row
-            con.execute("pragma journal_mode = wal")
-            con.execute("pragma synchronous = full")
-            yield con
+            try:
+                con.execute("pragma journal_mode = wal")
+                con.execute("pragma synchronous = full")
+                yield con
+            except sqlite3.OperationalError as error:
+                if is_disk_full(error):
+                    raise DiskFull("writing the control state") from None
+                raise
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -232,10 +256,11 @@ class ControlState:
             con.execute("begin immediate")
             try:
                 yield con
+                con.execute("commit")
             except BaseException:
-                con.execute("rollback")
+                with suppress(sqlite3.OperationalError):  # a full disk ended it already
+                    con.execute("rollback")
                 raise
-            con.execute("commit")
 
     # --- deliveries -----------------------------------------------------------------
 
@@ -254,6 +279,8 @@ class ControlState:
         ledger: Sequence[LedgerRow],
         refusals: Sequence[Refusal],
         notices: Sequence[Notice],
+        columns: Mapping[tuple[str, str], Sequence[str]] | None = None,
+        replace: bool = False,
     ) -> None:
         """Write all that is known of a delivery: from here on it exists.
 
@@ -264,9 +291,21 @@ class ControlState:
             ledger: where the rows went.
             refusals: what is in quarantine, and why.
             notices: what was seen and loaded all the same.
+            columns: (table, pattern of the mapping) -> its known columns in their order.
+            replace: put it in the place of what an earlier reading came to.
         """
         batch, source = delivery.batch_id, delivery.source
         with self._transaction() as con:
+            if replace:
+                for table in _OF_A_DELIVERY:
+                    con.execute(f"delete from {table} where batch_id = ?", (batch,))
+            con.executemany(
+                "insert into column_order values (?, ?, ?, ?, ?)",
+                [
+                    (batch, source, table, part, json.dumps(list(names)))
+                    for (table, part), names in sorted((columns or {}).items())
+                ],
+            )
             con.execute(
                 "insert into delivery values (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -321,6 +360,32 @@ class ControlState:
                 (row["batch_id"], row["path"])
             )
         return found
+
+    def bronze_of(self, batch_id: str) -> dict[str, str]:
+        """Return, for each table of a delivery, its path below bronze/."""
+        return dict(
+            self._rows(
+                "select table_name, path from bronze_file where batch_id = ?",
+                (batch_id,),
+            )
+        )
+
+    def columns_before(
+        self, source: str, batch_id: str
+    ) -> dict[tuple[str, str], tuple[str, ...]]:
+        """Return the columns that a source's other deliveries had, the last one's.
+
+        Keyed by table and by the pattern of the mapping; known columns only, in the order
+        of the file.
+        """
+        rows = self._rows(
+            "select table_name, part, columns from column_order as c"
+            " join delivery as d using (batch_id)"
+            " where c.source = ? and batch_id <> ?"
+            " order by d.picked_up_at, batch_id",
+            (source, batch_id),
+        )
+        return {(table, part): tuple(json.loads(names)) for table, part, names in rows}
 
     def delivery_tables(self) -> list[tuple[str, str, str, str]]:
         """List (batch id, source, table, mode) of every table that was delivered."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from rapport.ingest.delimited import FileRefused
+from rapport.ingest.raw import FileRefused
 from rapport.ingest.fhir.linking import prepare_links
 from rapport.ingest.fhir.measures import make_measures
 from rapport.ingest.fhir.members import look_at

@@ -13,7 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
-from rapport.ingest.delimited import FileRefused
+from rapport.ingest.raw import FileRefused
 
 MAX_LINE_BYTES = 16 << 20
 MAX_DOCUMENT_BYTES = 256 << 20
@@ -72,7 +72,7 @@ def look_at(number: int, path: Path) -> Member:
 
 def _parsed(line: bytes) -> Any:
     if len(line) > MAX_LINE_BYTES:
-        raise FileRefused("json_too_large")
+        raise FileRefused("line_too_long")
     _hold_depth(line)
     try:
         return json.loads(line)
@@ -87,12 +87,12 @@ def _lines(number: int, path: Path, said: list[Any]) -> Member:
         for n, line in enumerate(file, start=1):
             if len(line) > _SHORT_LINE_BYTES:
                 if len(line) > MAX_LINE_BYTES:
-                    raise FileRefused("json_too_large")
+                    raise FileRefused("line_too_long")
                 _hold_depth(line)
             elif len(line) < 64 and not line.strip():
                 blank.append(n)
     if not line.endswith(b"\n") and line.strip() and _parsed(line) is None:
-        raise FileRefused("file_truncated", n - len(blank))
+        raise FileRefused("ndjson_cut_off", n - len(blank))
     if types and not any(types):
         return Member(number, path, "none", "")
     first = next((t for t in types if t), "")
@@ -133,4 +133,4 @@ def _hold_depth(text: bytes) -> None:
     brackets = _STRING.sub(b"", text).translate(None, _NOT_BRACKETS)
     steps = (1 if byte in b"{[" else -1 for byte in brackets)
     if max(accumulate(steps), default=0) > MAX_DEPTH:
-        raise FileRefused("json_too_deep")
+        raise FileRefused("json_file_too_deep")

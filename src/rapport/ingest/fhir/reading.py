@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from rapport.ingest.delimited import FileRefused
+from rapport.ingest.raw import FileRefused
 from rapport.ingest.fhir.members import MAX_DOCUMENT_BYTES, MAX_LINE_BYTES, Member
 from rapport.ingest.fhir.schema import (
     BUNDLE,
@@ -91,7 +91,7 @@ class Reader:
             self._forget(member.number)
             is_large = "maximum_object_size" in str(error)
             is_cut = "unexpected end of data" in str(error)
-            reason = "file_truncated" if is_cut else "json_invalid"
+            reason = "json_cut_off" if is_cut else "file_unreadable"
             reason = "json_too_large" if is_large else reason
             raise FileRefused(reason) from None
         finally:

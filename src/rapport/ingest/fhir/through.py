@@ -15,7 +15,6 @@ from pathlib import Path
 import duckdb
 
 from rapport.ingest.cells import cell_of
-from rapport.ingest.delimited import FileRefused
 from rapport.ingest.fhir.delivery import (
     FhirTables,
     lay_raw,
@@ -23,6 +22,8 @@ from rapport.ingest.fhir.delivery import (
     place_of,
     read_delivery,
 )
+from rapport.ingest.raw import FileRefused
+from rapport.ingest.readers import Source
 from rapport.ingest.translate import CodeLists
 from rapport.mapping import BY_NAME
 from rapport.mapping.fhir import FhirMapping
@@ -50,7 +51,7 @@ class Typed:
         quarantine: the delivery's quarantine folder.
         type_rows: types ``raw`` for a table, leaves ``typed`` and ``loaded_<table>``,
             and writes bad rows under the name it is given.
-        refuse: refuses a member whole: name, table, member, why.
+        refuse: refuses a member whole: name, table, file, its true name, why.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -58,7 +59,7 @@ class Typed:
     batch: str
     quarantine: Path
     type_rows: Callable[[str, str, tuple[str, ...]], None]
-    refuse: Callable[[str, str, Path, FileRefused], None]
+    refuse: Callable[[str, str, Path, str, FileRefused], None]
 
 
 @dataclass
@@ -70,11 +71,12 @@ class Outcome:
     notices: list[Notice]
     files: dict[str, str]
     partial: set[str]
+    loaded: set[str]
 
 
 def load_fhir(
     typed: Typed,
-    members: list[tuple[int, Path]],
+    members: list[Source],
     mapping: FhirMapping,
     codes: CodeLists,
     *,
@@ -86,11 +88,12 @@ def load_fhir(
     Raises:
         duckdb.Error: the engine failed; nothing of the delivery is kept.
     """
-    said = Outcome([], [], [], {}, set())
-    paths = dict(members)
+    said = Outcome([], [], [], {}, set(), set())
+    of_number = {member.number: member for member in members}
+    paths = [(member.number, member.member.path) for member in members]
     received_on = (received_at or datetime.now(UTC)).date().isoformat()
     found = read_delivery(
-        typed.con, members, mapping, codes, received_on=received_on, folder=folder
+        typed.con, paths, mapping, codes, received_on=received_on, folder=folder
     )
     counts: dict[tuple[int, str], Counts] = {}
     for table in found.tables:
@@ -99,7 +102,7 @@ def load_fhir(
     _count_others(typed, found, counts, said)
     for (number, table), n in sorted(counts.items()):
         name = f"{table}-{number}" if table != "none" else f"file-{number}"
-        said.files[name] = paths[number].name
+        said.files[name] = of_number[number].true_name
         total = n.loaded + n.quarantined + n.filtered + n.blank
         said.ledger.append(
             LedgerRow(
@@ -108,13 +111,17 @@ def load_fhir(
             )
         )  # fmt: skip
     for number in found.ignored:
-        said.files[f"file-{number}"] = paths[number].name
+        said.files[f"file-{number}"] = of_number[number].true_name
         said.notices.append(Notice(f"file-{number}", "", "", "file_ignored", 0))
     for number, refused in found.refused:
-        said.files[f"file-{number}"] = paths[number].name
-        typed.refuse(f"file-{number}", "", paths[number], refused)
+        said.files[f"file-{number}"] = of_number[number].true_name
+        member = of_number[number]
+        typed.refuse(
+            f"file-{number}", "", member.delivered, member.true_name, refused
+        )
         # What the member held is not known, so no table of the delivery is whole.
         said.partial |= set(BY_NAME)
+    said.loaded = set(found.tables) | {row[2] for row in found.deleted}
     _drop_scratch(typed.con)
     return said
 
