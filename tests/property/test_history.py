@@ -320,11 +320,16 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     (home.path / "mappings").mkdir(parents=True)
     arrivals: list[Found] = []
     for source, deliveries in sent.items():
-        (home.path / "mappings" / f"{source}.toml").write_text('extends = "canonical"\n')
+        (home.path / "mappings" / f"{source}.toml").write_text(
+            'extends = "canonical"\n'
+        )
         for one in deliveries:
             folder = home.deliver(
                 one.delivery_id,
-                {f"{table}.csv": _csv(table, rows) for table, rows in one.tables.items()},
+                {
+                    f"{table}.csv": _csv(table, rows)
+                    for table, rows in one.tables.items()
+                },
                 source=source,
                 manifest=json.dumps(
                     {
@@ -458,4 +463,3 @@ def test_the_plain_model_tells_the_versions_apart(history: History) -> None:
         n["out of order"] += by_time != by_id
     assert min(n.values()) > 100, n
     assert n["rows"] > 2 * n["current"]
-

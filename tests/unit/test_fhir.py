@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,17 @@ from lib.doors import Loaded, through_the_door
 
 LOINC = "http://loinc.org"
 DAY = "2026-03-02T10:00:00-05:00"
-PHQ9 = "44250-9 44255-8 44259-0 44254-1 44251-7 44258-2 44252-5 44253-3 44260-8".split()
+PHQ9 = [
+    "44250-9",
+    "44255-8",
+    "44259-0",
+    "44254-1",
+    "44251-7",
+    "44258-2",
+    "44252-5",
+    "44253-3",
+    "44260-8",
+]
 Resource = dict[str, Any]
 
 
@@ -129,7 +138,9 @@ def scores(loaded: Loaded, source: str) -> list[tuple]:
 
 
 def statuses(loaded: Loaded, source: str) -> list[str]:
-    return sorted(row["status"] for row in loaded.rows(source, "sessions") if not row["deleted"])
+    return sorted(
+        row["status"] for row in loaded.rows(source, "sessions") if not row["deleted"]
+    )
 
 
 # --- people and places ---------------------------------------------------------------
@@ -157,8 +168,17 @@ def omb(kind: str, *codes: str) -> Resource:
                 name=[{"family": "ZZCANARYZZ"}],
                 telecom=[{"value": "ZZCANARYZZ"}],
                 text={"div": "ZZCANARYZZ"},
-                address=[{"use": "home", "line": ["ZZCANARYZZ"], "postalCode": "10025", "state": "NY"}],
-                communication=[{"language": {"coding": [{"code": "es-MX"}]}, "preferred": True}],
+                address=[
+                    {
+                        "use": "home",
+                        "line": ["ZZCANARYZZ"],
+                        "postalCode": "10025",
+                        "state": "NY",
+                    }
+                ],
+                communication=[
+                    {"language": {"coding": [{"code": "es-MX"}]}, "preferred": True}
+                ],
                 extension=[
                     omb("race", "2106-3", "2028-9"),
                     omb("ethnicity", "2135-2"),
@@ -169,12 +189,22 @@ def omb(kind: str, *codes: str) -> Resource:
         )
     }
 )
-def a_patient_becomes_a_client_without_name_or_address(loaded: Loaded, source: str) -> None:
+def a_patient_becomes_a_client_without_name_or_address(
+    loaded: Loaded, source: str
+) -> None:
     rows = loaded.rows(source, "clients")
     first = next(r for r in rows if r["birth_year"] == 1980)
     assert first["client_key"] == loaded.key("client", source, "p1")
-    assert (first["sex"], first["race"], first["ethnicity"]) == ("male", "asian;white", "hispanic")
-    assert (first["zip3"], first["state"], first["preferred_language"]) == ("100", "NY", "es")
+    assert (first["sex"], first["race"], first["ethnicity"]) == (
+        "male",
+        "asian;white",
+        "hispanic",
+    )
+    assert (first["zip3"], first["state"], first["preferred_language"]) == (
+        "100",
+        "NY",
+        "es",
+    )
     assert "ZZCANARYZZ" not in str(rows)
     assert {r["birth_year"] for r in rows} == {1980, 1990}
 
@@ -216,10 +246,15 @@ def a_replaced_patient_is_a_merge(loaded: Loaded, source: str) -> None:
 )  # fmt: skip
 def staff_and_clinics_are_joined_by_their_roles(loaded: Loaded, source: str) -> None:
     (therapist,) = loaded.rows(source, "therapists")
-    assert (therapist["discipline"], str(therapist["licensed_on"])) == ("psychologist", "2010-04-01")
+    assert (therapist["discipline"], str(therapist["licensed_on"])) == (
+        "psychologist",
+        "2010-04-01",
+    )
     assert therapist["clinic_key"] == loaded.key("clinic", source, "o1")
     clinics = {r["clinic_key"]: r for r in loaded.rows(source, "clinics")}
-    assert set(clinics) == {loaded.key("clinic", source, x) for x in ("o1", "Location/l2")}
+    assert set(clinics) == {
+        loaded.key("clinic", source, x) for x in ("o1", "Location/l2")
+    }
     assert clinics[loaded.key("clinic", source, "o1")]["timezone"] == "America/New_York"
     (session,) = loaded.rows(source, "sessions")
     assert session["therapist_key"] == loaded.key("therapist", source, "t1")
@@ -264,7 +299,9 @@ def every_kind_of_reference_finds_its_resource(loaded: Loaded, source: str) -> N
     for id_ in ("absolute", "urn", "conditional", "identifier", "contained"):
         assert met[loaded.key("session", source, id_)] == known, id_
     # One that is not in the delivery keeps what it says as its key, and the session stays.
-    assert met[loaded.key("session", source, "foreign")] == loaded.key("therapist", source, f"{NPI}|1")
+    assert met[loaded.key("session", source, "foreign")] == loaded.key(
+        "therapist", source, f"{NPI}|1"
+    )
 
 
 @case(
@@ -278,12 +315,17 @@ def every_kind_of_reference_finds_its_resource(loaded: Loaded, source: str) -> N
 def a_full_url_means_its_own_bundle_first(loaded: Loaded, source: str) -> None:
     found = {r["session_key"]: r["client_key"] for r in loaded.rows(source, "sessions")}
     for id_, client in (("ea", "a"), ("eb", "b")):
-        assert found[loaded.key("session", source, id_)] == loaded.key("client", source, client)
+        assert found[loaded.key("session", source, id_)] == loaded.key(
+            "client", source, client
+        )
 
 
 @case({"a.ndjson": lines(encounter())}, {"b.ndjson": lines(patient())})
 def a_reference_to_another_delivery_keys_alike(loaded: Loaded, source: str) -> None:
-    (session,), (client,) = loaded.rows(source, "sessions"), loaded.rows(source, "clients")
+    (session,), (client,) = (
+        loaded.rows(source, "sessions"),
+        loaded.rows(source, "clients"),
+    )
     assert session["client_key"] == client["client_key"]
 
 
@@ -296,7 +338,9 @@ def a_reference_to_another_delivery_keys_alike(loaded: Loaded, source: str) -> N
 )  # fmt: skip
 def one_id_of_several_people_is_a_conflict(loaded: Loaded, source: str) -> None:
     assert loaded.refused(source) == {"id_conflict": 2 + 2 + 1 + 2}
-    assert {r["session_key"] for r in loaded.rows(source, "sessions")} == {loaded.key("session", source, "mine")}
+    assert {r["session_key"] for r in loaded.rows(source, "sessions")} == {
+        loaded.key("session", source, "mine")
+    }
     assert len(loaded.rows(source, "clients")) == 2
     assert loaded.rows(source, "measures") == []
 
@@ -370,18 +414,35 @@ def statuses_are_session_statuses(loaded: Loaded, source: str) -> None:
     {"b.ndjson": lines(encounter("e1", appointment=[{"reference": "Appointment/a1"}]))},
     {"c.ndjson": lines(appointment("a1", "fulfilled", meta={"lastUpdated": "2026-05-01T00:00:00Z"}))},
 )  # fmt: skip
-def an_encounter_replaces_its_appointment_whatever_comes_when(loaded: Loaded, source: str) -> None:
+def an_encounter_replaces_its_appointment_whatever_comes_when(
+    loaded: Loaded, source: str
+) -> None:
     rows = loaded.rows(source, "sessions")
-    versions = [r for r in rows if r["session_key"] == loaded.key("session", source, "Appointment/a1")]
-    last = max(versions, key=lambda r: (r["updated_at"] is not None, r["updated_at"] or 0))
+    versions = [
+        r
+        for r in rows
+        if r["session_key"] == loaded.key("session", source, "Appointment/a1")
+    ]
+    last = max(
+        versions, key=lambda r: (r["updated_at"] is not None, r["updated_at"] or 0)
+    )
     assert len(versions) == 3
     assert last["deleted"]
     alive = {r["session_key"] for r in rows if not r["deleted"]}
     assert loaded.key("session", source, "e1") in alive
 
 
-@case({"a.json": bundle(appointment("a1", "booked"), encounter("e1", appointment=[{"reference": "Appointment/a1"}]))})
-def an_appointment_beside_its_encounter_adds_no_row(loaded: Loaded, source: str) -> None:
+@case(
+    {
+        "a.json": bundle(
+            appointment("a1", "booked"),
+            encounter("e1", appointment=[{"reference": "Appointment/a1"}]),
+        )
+    }
+)
+def an_appointment_beside_its_encounter_adds_no_row(
+    loaded: Loaded, source: str
+) -> None:
     assert statuses(loaded, source) == ["attended"]
     assert loaded.noticed(source)["appointment_has_encounter"] == 1
 
@@ -401,7 +462,10 @@ def a_group_appointment_is_one_row_a_client(loaded: Loaded, source: str) -> None
     encounter("other", **{"class": {"code": "EMER"}}),
 )}, mapping='[fhir]\ndrop_classes = ["EMER"]\n')  # fmt: skip
 def a_partial_date_is_no_session_date(loaded: Loaded, source: str) -> None:
-    assert loaded.refused(source) == {"timestamp_unreadable": 1, "required_value_missing": 1}
+    assert loaded.refused(source) == {
+        "timestamp_unreadable": 1,
+        "required_value_missing": 1,
+    }
     assert statuses(loaded, source) == ["attended"]
     assert loaded.noticed(source)["class_dropped"] == 1
 
@@ -418,16 +482,26 @@ def a_partial_date_is_no_session_date(loaded: Loaded, source: str) -> None:
 )}, mapping='[fhir.goal_domains]\nsleep-better = "sleep"\n')  # fmt: skip
 def episodes_and_goals_are_read(loaded: Loaded, source: str) -> None:
     (episode,) = loaded.rows(source, "episodes")
-    assert (str(episode["opened_on"]), str(episode["closed_on"])) == ("2026-01-05", "2026-04-01")
+    assert (str(episode["opened_on"]), str(episode["closed_on"])) == (
+        "2026-01-05",
+        "2026-04-01",
+    )
     assert episode["therapist_key"] == loaded.key("therapist", source, "t1")
     assert episode["clinic_key"] == loaded.key("clinic", source, "o1")
     assert loaded.rows(source, "sessions")[0]["episode_key"] == episode["episode_key"]
     (goal,) = loaded.rows(source, "goals")
-    assert (goal["domain"], goal["rater"], goal["priority"], goal["status"]) == ("sleep", "client", 1, "active")
+    assert (goal["domain"], goal["rater"], goal["priority"], goal["status"]) == (
+        "sleep",
+        "client",
+        1,
+        "active",
+    )
     assert "ZZCANARYZZ" not in str(goal)
 
 
-def condition(code: str, system: str = "http://hl7.org/fhir/sid/icd-10-cm", **more: Any) -> Resource:
+def condition(
+    code: str, system: str = "http://hl7.org/fhir/sid/icd-10-cm", **more: Any
+) -> Resource:
     return {
         "resourceType": "Condition",
         "subject": {"reference": "Patient/p1"},
@@ -453,7 +527,10 @@ def conditions_are_diagnoses(loaded: Loaded, source: str) -> None:
     }  # fmt: skip
     assert str(rows["38194000"]["recorded_on"]) == "2025-12-01"
     assert loaded.refused(source) == {"date_unreadable": 1}
-    assert {r["diagnosis_codes"] for r in loaded.rows(source, "sessions")} == {"F43.10", "F33.0"}
+    assert {r["diagnosis_codes"] for r in loaded.rows(source, "sessions")} == {
+        "F43.10",
+        "F33.0",
+    }
 
 
 # --- measures ------------------------------------------------------------------------
@@ -486,9 +563,15 @@ def at(day: int) -> Resource:
     observation("weight", "29463-7", valueQuantity={"value": 70}),
     observation("finding", "73832-8", valueCodeableConcept={"coding": [{"code": "428171000124102"}]}),
 )})  # fmt: skip
-def every_value_of_a_total_is_read_and_absence_is_null(loaded: Loaded, source: str) -> None:
+def every_value_of_a_total_is_read_and_absence_is_null(
+    loaded: Loaded, source: str
+) -> None:
     rows = loaded.rows(source, "measures")
-    assert sorted(r["total_reported"] for r in rows if r["total_reported"] is not None and not r["deleted"]) == [12, 13, 14, 15, 16, 17, 18]
+    assert sorted(
+        r["total_reported"]
+        for r in rows
+        if r["total_reported"] is not None and not r["deleted"]
+    ) == [12, 13, 14, 15, 16, 17, 18]
     assert sum(r["total_reported"] is None and not r["deleted"] for r in rows) == 4
     assert sum(bool(r["deleted"]) for r in rows) == 2
     assert loaded.refused(source) == {"timestamp_unreadable": 1}
@@ -514,7 +597,10 @@ def answer(code: str) -> Resource:
 def answers_are_items_by_code_or_number(loaded: Loaded, source: str) -> None:
     found = {str(row) for row in scores(loaded, source)}
     assert str(("PHQ-9", {str(n): 2.0 for n in range(1, 10)}, None, False)) in found
-    assert str(("PHQ-9", {str(n): float(n % 4) for n in range(1, 10)}, None, False)) in found
+    assert (
+        str(("PHQ-9", {str(n): float(n % 4) for n in range(1, 10)}, None, False))
+        in found
+    )
     assert str(("PHQ-9", {"1": 1.0}, None, True)) in found
     assert str(("PHQ-9", {"1": 2.0, "2": 3.0}, None, False)) in found
     assert str(("PHQ-9", {"2": None}, None, False)) in found
@@ -526,7 +612,11 @@ def answers_are_items_by_code_or_number(loaded: Loaded, source: str) -> None:
 
 def three_times(prefix: str, link: bool, **more: Any) -> list[Resource]:
     """Return one PHQ-9 as a response, nine items, a panel and a total."""
-    source = {"derivedFrom": [{"reference": f"QuestionnaireResponse/{prefix}-r"}]} if link else {}
+    source = (
+        {"derivedFrom": [{"reference": f"QuestionnaireResponse/{prefix}-r"}]}
+        if link
+        else {}
+    )
     items = [observation(f"{prefix}-{n}", c, valueCodeableConcept={"coding": [{"system": LOINC, "code": "LA6569-3"}]}, **source)
              for n, c in enumerate(PHQ9)]  # fmt: skip
     panel = observation(f"{prefix}-panel", "44249-1", valueInteger=99,
@@ -540,19 +630,37 @@ def three_times(prefix: str, link: bool, **more: Any) -> list[Resource]:
     "Observation.2.ndjson": lines(*three_times("a", link=True)[5:]),
 })  # fmt: skip
 def the_same_answers_thrice_are_one_administration(loaded: Loaded, source: str) -> None:
-    assert scores(loaded, source) == [("PHQ-9", {str(n): 1.0 for n in range(1, 10)}, 9.0, False)]
-    assert loaded.rows(source, "measures")[0]["administration_key"] == loaded.key("administration", source, "a-r")
+    assert scores(loaded, source) == [
+        ("PHQ-9", {str(n): 1.0 for n in range(1, 10)}, 9.0, False)
+    ]
+    assert loaded.rows(source, "measures")[0]["administration_key"] == loaded.key(
+        "administration", source, "a-r"
+    )
     assert loaded.rows(source, "measures")[0]["rater"] == "client"
 
 
-@case({"x.json": bundle(response("b-r", [item(c, 1) for c in PHQ9]), *three_times("b", link=False))})
-def answers_that_nothing_links_fold_by_client_form_and_moment(loaded: Loaded, source: str) -> None:
-    assert scores(loaded, source) == [("PHQ-9", {str(n): 1.0 for n in range(1, 10)}, 9.0, False)]
+@case(
+    {
+        "x.json": bundle(
+            response("b-r", [item(c, 1) for c in PHQ9]), *three_times("b", link=False)
+        )
+    }
+)
+def answers_that_nothing_links_fold_by_client_form_and_moment(
+    loaded: Loaded, source: str
+) -> None:
+    assert scores(loaded, source) == [
+        ("PHQ-9", {str(n): 1.0 for n in range(1, 10)}, 9.0, False)
+    ]
 
 
 @case({"x.json": bundle(*three_times("c", link=False))})
-def a_panel_holds_its_members_and_total_and_is_no_score(loaded: Loaded, source: str) -> None:
-    assert scores(loaded, source) == [("PHQ-9", {str(n): 1.0 for n in range(1, 10)}, 9.0, False)]
+def a_panel_holds_its_members_and_total_and_is_no_score(
+    loaded: Loaded, source: str
+) -> None:
+    assert scores(loaded, source) == [
+        ("PHQ-9", {str(n): 1.0 for n in range(1, 10)}, 9.0, False)
+    ]
 
 
 @case({"x.json": bundle(observation("act", "44249-1", valueInteger=12, **at(9)), observation("two", "44250-9", valueInteger=1),
@@ -620,7 +728,9 @@ def a_clinic_adds_its_own_codes_and_questionnaires(loaded: Loaded, source: str) 
 })  # fmt: skip
 def members_of_every_kind_are_read_or_refused(loaded: Loaded, source: str) -> None:
     kept = {r["client_key"] for r in loaded.rows(source, "clients")}
-    assert kept == {loaded.key("client", source, f"p{n}") for n in (1, 2, 3, 4, 6, 8, 9, 10)}
+    assert kept == {
+        loaded.key("client", source, f"p{n}") for n in (1, 2, 3, 4, 6, 8, 9, 10)
+    }
     assert loaded.refused(source) == {
         "json_invalid": 2, "ndjson_cut_off": 2, "json_cut_off": 1, "json_file_too_deep": 2,
     }  # fmt: skip
@@ -651,9 +761,9 @@ def a_delete_is_a_deleted_version_of_its_id(loaded: Loaded, source: str) -> None
     gone = [r for r in loaded.rows(source, "sessions") if r["deleted"]]
     assert [r["session_key"] for r in gone] == [loaded.key("session", source, "e1")]
     assert str(gone[0]["updated_at"]) == "2026-02-01 00:00:00"
-    assert [r["administration_key"] for r in loaded.rows(source, "measures") if r["deleted"]] == [
-        loaded.key("administration", source, "r1")
-    ]
+    assert [
+        r["administration_key"] for r in loaded.rows(source, "measures") if r["deleted"]
+    ] == [loaded.key("administration", source, "r1")]
     assert loaded.noticed(source)["deletion_not_kept"] == 1
 
 

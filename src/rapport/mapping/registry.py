@@ -160,7 +160,9 @@ def _read(path: Path, problems: _Problems) -> list[Row]:
             return []
         rows = []
         for number, cells in enumerate(reader, start=2):
-            row: Row = {name: (cells.get(name) or "").strip() or None for name in columns}
+            row: Row = {
+                name: (cells.get(name) or "").strip() or None for name in columns
+            }
             where = f"{path.name}, row {number}"
             for name, (type_, required) in columns.items():
                 text = row[name]
@@ -197,14 +199,18 @@ def _check(
             tuple(row[c] for c in _key(name)) for row in rows[name]
         ).most_common(1)
         if seen and seen[0][1] > 1:
-            problems.add(f"{name}.csv", "two rows have the same " + ", ".join(_key(name)))
+            problems.add(
+                f"{name}.csv", "two rows have the same " + ", ".join(_key(name))
+            )
         for number, row in enumerate(rows[name], start=2):
             where = f"{name}.csv, row {number}"
             if name != "instrument" and row["instrument"] not in own:
                 problems.add(where, "its instrument is not in instrument.csv")
             for column, choices in _CHOICES.get(name, {}).items():
                 if row[column] is not None and row[column] not in choices:
-                    problems.add(where, f"column {column} is none of {', '.join(choices)}")
+                    problems.add(
+                        where, f"column {column} is none of {', '.join(choices)}"
+                    )
     for column, name in (("instrument", "instrument"), ("alias", "instrument_alias")):
         for number, row in enumerate(rows[name], start=2):
             where, code = f"{name}.csv, row {number}", str(row[column])
@@ -276,4 +282,6 @@ def _check_instrument(
         if not is_made and scale["max_missing"] is None:
             problems.add(where, f"scale {scale['subscale']}: max_missing is empty")
     for subscale in set(n_items) - names:
-        problems.add(where, f"items of {subscale}, which is not in instrument_scale.csv")
+        problems.add(
+            where, f"items of {subscale}, which is not in instrument_scale.csv"
+        )

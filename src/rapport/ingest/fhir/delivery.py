@@ -12,7 +12,6 @@ from pathlib import Path
 
 import duckdb
 
-from rapport.ingest.raw import FileRefused
 from rapport.ingest.fhir.linking import prepare_links
 from rapport.ingest.fhir.measures import make_measures
 from rapport.ingest.fhir.members import look_at
@@ -20,6 +19,7 @@ from rapport.ingest.fhir.reading import Reader
 from rapport.ingest.fhir.schema import HOME_TABLE, SHAPES
 from rapport.ingest.fhir.tables import Tables
 from rapport.ingest.fhir.words import prepare_words
+from rapport.ingest.raw import FileRefused
 from rapport.ingest.translate import CodeLists
 from rapport.mapping import BY_NAME
 from rapport.mapping.fhir import FhirMapping
@@ -116,7 +116,9 @@ def lay_raw(con: duckdb.DuckDBPyConnection, table: str) -> tuple[str, ...]:
         f"create temp table raw as select (file_no::bigint << {_PART_BITS + _ROW_BITS})"
         f" + (row_no << {_PART_BITS}) + part as row_no, {cells} from out_{table}"
     )
-    con.execute("create temp table unreadable (row_no bigint, reason varchar, line varchar)")
+    con.execute(
+        "create temp table unreadable (row_no bigint, reason varchar, line varchar)"
+    )
     con.execute("create temp table blank_line (row_no bigint)")
     con.execute(f"drop table out_{table}")
     return names

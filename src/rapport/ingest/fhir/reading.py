@@ -14,7 +14,6 @@ from pathlib import Path
 
 import duckdb
 
-from rapport.ingest.raw import FileRefused
 from rapport.ingest.fhir.members import MAX_DOCUMENT_BYTES, MAX_LINE_BYTES, Member
 from rapport.ingest.fhir.schema import (
     BUNDLE,
@@ -24,6 +23,7 @@ from rapport.ingest.fhir.schema import (
     columns_argument,
     sql_type,
 )
+from rapport.ingest.raw import FileRefused
 
 _MAX_NESTED_BUNDLES = 8
 _LITERAL = r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})(?:/_history/[^/]*)?/?$"
@@ -58,9 +58,7 @@ class Reader:
         for kind, shape in SHAPES.items():
             columns = ", ".join(f'"{n}" {sql_type(of)}' for n, of in shape.items())
             con.execute(f"create temp table fh_{kind} ({place}, {columns})")
-        con.execute(
-            f"create temp table fh_text ({place}, kind varchar, resource json)"
-        )
+        con.execute(f"create temp table fh_text ({place}, kind varchar, resource json)")
         con.execute(
             "create temp table fh_delete (file_no integer, row_no bigint, kind varchar,"
             " id varchar, stamp varchar)"

@@ -108,7 +108,9 @@ class Tables:
         if not con.execute("select 1 from fh_again limit 1").fetchall():
             con.execute("drop table fh_again")
             return
-        con.execute("delete from fh_again where reason = 'repeated' and version_rank = 1")
+        con.execute(
+            "delete from fh_again where reason = 'repeated' and version_rank = 1"
+        )
         con.execute(
             "insert into fh_filtered select file_no, row_no, ?, reason"
             " from fh_again where reason = 'repeated'",
@@ -167,7 +169,7 @@ class Tables:
                 from fh_Patient where resourceType = 'Patient'
             )
             select
-                {base_of('Practitioner')}, birthDate as birth_date, gender,
+                {base_of("Practitioner")}, birthDate as birth_date, gender,
                 coalesce(
                     case birth_sex when 'F' then 'female' when 'M' then 'male' end, gender
                 ) as sex,
@@ -244,7 +246,7 @@ class Tables:
             f"""
             create temp table f_Practitioner as
             select
-                {base_of('Practitioner')}, null::varchar as subject,
+                {base_of("Practitioner")}, null::varchar as subject,
                 flatten(list_transform(qualification, q -> q.code.coding)) as codings,
                 list_min(list_filter(
                     list_transform(qualification, q -> q.period."start"),
@@ -318,12 +320,14 @@ class Tables:
 
     def _clinics(self) -> None:
         con = self.con
-        zone = f"list_filter(extension, e -> e.url = '{_TIMEZONE}')[1].valueCode as zone"
+        zone = (
+            f"list_filter(extension, e -> e.url = '{_TIMEZONE}')[1].valueCode as zone"
+        )
         con.execute(
             f"""
             create temp table f_Organization as
             select
-                {base_of('Organization')}, null::varchar as subject, name, address[1].state as state, {zone},
+                {base_of("Organization")}, null::varchar as subject, name, address[1].state as state, {zone},
                 list_has_any(
                     flatten(list_transform(type, t -> list_transform(
                         t.coding, c -> c.code))),
@@ -420,7 +424,7 @@ class Tables:
             + linked(
                 f"""
                 select
-                    {base_of('Condition')}, subject as subject_ref,
+                    {base_of("Condition")}, subject as subject_ref,
                     coalesce(
                         list_filter(code.coding, c -> fh_diagnosis_system(c.system, '')
                             in ('icd10', 'icd11', 'icd9'))[1],
@@ -484,7 +488,7 @@ class Tables:
             + linked(
                 f"""
                 select
-                    {base_of('Encounter')}, status, class.code as class, {codes} as types,
+                    {base_of("Encounter")}, status, class.code as class, {codes} as types,
                     coalesce(
                         list_filter(flatten(list_transform(type, t -> t.coding)),
                             c -> c.system = 'http://www.ama-assn.org/go/cpt')[1].code,
@@ -609,7 +613,7 @@ class Tables:
             f"""
             create temp table f_Appointment as
             select
-                {base_of('Appointment').replace("file_no, row_no", "said.file_no, said.row_no")},
+                {base_of("Appointment").replace("file_no, row_no", "said.file_no, said.row_no")},
                 status, said."start" as starts, said."end" as ends,
                 list_transform(cancelationReason.coding, c -> c.code) as reasons,
                 actors.*,
@@ -688,7 +692,7 @@ class Tables:
             + linked(
                 f"""
                 select
-                    {base_of('Goal')}, lifecycleStatus as status, startDate as begun,
+                    {base_of("Goal")}, lifecycleStatus as status, startDate as begun,
                     statusDate as stated, subject as subject_ref,
                     expressedBy as by_ref, priority.coding[1].code as priority,
                     achievementStatus.coding[1].code as achieved,
@@ -740,7 +744,9 @@ def _in(column: str, codes: tuple[str, ...]) -> str:
 
 
 def _not_in(column: str, codes: tuple[str, ...]) -> str:
-    return f"not coalesce(list_contains({_list(codes)}, {column}), false)" if codes else ""
+    return (
+        f"not coalesce(list_contains({_list(codes)}, {column}), false)" if codes else ""
+    )
 
 
 def _any_in(column: str, codes: tuple[str, ...]) -> str:
@@ -748,4 +754,6 @@ def _any_in(column: str, codes: tuple[str, ...]) -> str:
 
 
 def _none_in(column: str, codes: tuple[str, ...]) -> str:
-    return f"not coalesce(list_has_any({column}, {_list(codes)}), false)" if codes else ""
+    return (
+        f"not coalesce(list_has_any({column}, {_list(codes)}), false)" if codes else ""
+    )

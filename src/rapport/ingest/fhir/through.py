@@ -116,9 +116,7 @@ def load_fhir(
     for number, refused in found.refused:
         said.files[f"file-{number}"] = of_number[number].true_name
         member = of_number[number]
-        typed.refuse(
-            f"file-{number}", "", member.delivered, member.true_name, refused
-        )
+        typed.refuse(f"file-{number}", "", member.delivered, member.true_name, refused)
         # What the member held is not known, so no table of the delivery is whole.
         said.partial |= set(BY_NAME)
     said.loaded = set(found.tables) | {row[2] for row in found.deleted}
@@ -233,7 +231,9 @@ def _count_others(
             said.partial.add(table)
     if found.bad:
         typed.quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for number, table in sorted({(number, table) for number, table, _ in found.bad}):
+        for number, table in sorted(
+            {(number, table) for number, table, _ in found.bad}
+        ):
             name = f"{table}-{number}" if table != "none" else f"file-{number}"
             typed.con.execute(
                 "copy (select row_no, reason, resource as line from fh_bad where"
@@ -255,5 +255,3 @@ def _drop_scratch(con: duckdb.DuckDBPyConnection) -> None:
 
 def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
-
-

@@ -37,7 +37,9 @@ def _vocabulary(con: duckdb.DuckDBPyConnection, mapping: FhirMapping) -> None:
     for name, words in lists.items():
         if name == "diagnosis_system":
             tests = [(f"s = {_text(system)}", value) for system, _, value in words]
-        elif name == "discipline":  # taxonomies are trees: the longest prefix tells most
+        elif (
+            name == "discipline"
+        ):  # taxonomies are trees: the longest prefix tells most
             words = sorted(words, key=lambda word: -len(word[1]))
             tests = [
                 (f"s = {_text(system)} and starts_with(c, {_text(code)})", value)
@@ -69,7 +71,9 @@ def _form_codes(con: duckdb.DuckDBPyConnection, mapping: FhirMapping) -> None:
         rows,
     )
     answers = {
-        (system, r["code"]): r["value"] for r in _rows("answers.csv") for system in _LOINC
+        (system, r["code"]): r["value"]
+        for r in _rows("answers.csv")
+        for system in _LOINC
     }
     answers |= {_split(key): f"{value:g}" for key, value in mapping.answers.items()}
     _fill(
@@ -80,7 +84,10 @@ def _form_codes(con: duckdb.DuckDBPyConnection, mapping: FhirMapping) -> None:
     _fill(
         con,
         "fh_form (url varchar, instrument varchar, rater varchar, version varchar)",
-        [(u, q.instrument, q.rater, q.version) for u, q in mapping.questionnaires.items()],
+        [
+            (u, q.instrument, q.rater, q.version)
+            for u, q in mapping.questionnaires.items()
+        ],
     )
     _fill(
         con,
@@ -114,7 +121,9 @@ def _registry(con: duckdb.DuckDBPyConnection, codes: CodeLists) -> None:
         ],
     )
     _fill(
-        con, "fh_item (instrument varchar, item varchar)", sorted(codes.items_of_forms())
+        con,
+        "fh_item (instrument varchar, item varchar)",
+        sorted(codes.items_of_forms()),
     )
 
 
