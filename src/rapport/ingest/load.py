@@ -24,6 +24,7 @@ from duckdb.func import FunctionNullHandling
 from rapport.errors import DiskFull, RapportError, is_disk_full
 from rapport.ingest.cells import Cell, absent_cell, cell_of
 from rapport.ingest.drift import drift_of_header, drift_of_values
+from rapport.ingest.fhir.through import Typed, load_fhir
 from rapport.ingest.inbox import MANIFEST, Found, is_plain_file
 from rapport.ingest.lookup import Lookup, Lookups
 from rapport.ingest.raw import FileRefused, RawTable, is_header
@@ -363,6 +364,7 @@ class _Loading:
         with DeliveryFiles(self.con, self.door.settings, self.found) as self.files:
             listing = self.files.list_sources(self.mapping)
             self.lookups = Lookups(self.con, listing.sources, self._read_joined)
+            self._fhir(listing)
             self._account_for_others(listing)
             for source, parts in self._chosen(listing):
                 self._source(source, parts)
@@ -385,6 +387,54 @@ class _Loading:
         """One thread for a small delivery: handing work around would cost more."""
         n_bytes = sum(member.lstat().st_size for member in self.found.members())
         return 1 if n_bytes < _SMALL_BYTES else self.door.settings.warehouse.threads
+
+    # --- FHIR: members that are read together (ingest/fhir/) ------------------------
+
+    def _fhir(self, listing: Listing) -> None:
+        """Load the FHIR members, and take them off the list."""
+        mapping = self.mapping
+        members = [
+            s
+            for s in listing.sources
+            if s.sheet is None and any(mapping.is_fhir(name) for name in s.names)
+        ]
+        if not members or mapping.fhir is None:
+            return
+        listing.sources = [s for s in listing.sources if s not in members]
+        said = load_fhir(
+            Typed(
+                self.con,
+                self.found.source,
+                self.batch,
+                self.quarantine,
+                self._type_fhir,
+                self._refuse,
+            ),
+            members,
+            mapping.fhir,
+            self.door.translator.codes,
+            received_at=_manifest(self.found.folder).received_at,
+            folder=self.files.folder,
+        )
+        self.account.ledger += said.ledger
+        self.account.refusals += said.refusals
+        self.account.notices += said.notices
+        self.account.files |= said.files
+        self.account.partial |= said.partial
+        self.account.tables |= {row.table_name for row in said.ledger} & BY_NAME.keys()
+        for table in said.loaded:
+            self.loaded_tables.setdefault(table, 0)
+
+    def _type_fhir(self, name: str, table: str, headers: tuple[str, ...]) -> None:
+        """Type the rows of one table; they are counted member by member elsewhere."""
+        account = self.account
+        ledger, refusals = list(account.ledger), list(account.refusals)
+        part = FileMapping(match="*", table=table)
+        raw = RawTable("", headers, "utf-8")
+        shape = self._shape(part, raw, {})
+        self._sort_rows(name, 0, BY_NAME[table], part, shape, raw)
+        account.ledger, account.refusals = ledger, refusals
+        (self.quarantine / f"{name}.rows.parquet").unlink(missing_ok=True)
 
     # --- what the delivery holds ----------------------------------------------------
 
