@@ -11,6 +11,9 @@ from pathlib import Path
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.pool import Pool
 
+from rapport.night import loaded_ahead
+from rapport.settings import load_settings
+
 
 def run() -> dict[str, object]:
     """Run ingest_exports, then build_marts; stop at the first that fails."""
@@ -21,13 +24,14 @@ def run() -> dict[str, object]:
     bag = DagBag(dag_folder=str(folder), bundle_name="dags-folder")
     if bag.import_errors:
         return {"exit_code": 1, "reason": "dags_do_not_load"}
-    for name in ("ingest_exports", "build_marts"):
-        state = str(bag.dags[name].test().state)
-        if state != "success":
-            import tasks
+    with loaded_ahead(load_settings()):
+        for name in ("ingest_exports", "build_marts"):
+            state = str(bag.dags[name].test().state)
+            if state != "success":
+                import tasks
 
-            failure = tasks.LAST_FAILURE or {"exit_code": 1, "reason": "task_failed"}
-            return {"dag": name, **failure}
+                said = tasks.LAST_FAILURE or {"exit_code": 1, "reason": "task_failed"}
+                return {"dag": name, **said}
     return {"exit_code": 0}
 
 

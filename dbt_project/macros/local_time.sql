@@ -26,6 +26,21 @@
     end
 {%- endmacro %}
 
+{#
+    What the clocks did to a wall-clock time without an offset, which is counted as a
+    check: `twice` when it came twice, `never` when it never was, else null.
+#}
+{% macro clock_finding(name, zone) -%}
+    case
+        when {{ name }}_offset_minutes is not null or {{ name }}_is_date then null
+        when {{ first_wall_to_utc(name ~ '_wall', zone) }}
+            < {{ wall_to_utc(name ~ '_wall', zone) }}
+            then 'twice'
+        when {{ utc_to_local(wall_to_utc(name ~ '_wall', zone), zone) }} <> {{ name }}_wall
+            then 'never'
+    end
+{%- endmacro %}
+
 {# A timestamp as written -> UTC: its own offset, else the zone's first reading. #}
 {% macro written_to_utc(name, zone) -%}
     case

@@ -20,7 +20,8 @@ from rapport.warehouse import open_published
 FORMATS = ("table", "csv", "json", "markdown", "parquet")
 TABLE_LIMIT = 200
 EXAMPLES = (
-    "select pattern, count(*) from alliance.rupture_cohort group by 1 order by 1",
+    "select pattern, count(*) from alliance.rupture_cohort"
+    " where method = 'default_rc3' group by 1 order by 1",
     "select lead_component, status, count(*) from alliance.fct_rupture"
     " where method = 'default_rc3' group by all order by all",
     "select session_number, mean_score from alliance.trajectory_by_session"
@@ -223,25 +224,16 @@ def _write_parquet(settings: Settings, query: str, limit: int) -> None:
         )
     import tempfile
 
-    from rapport.warehouse import published_path
     from rapport.warehouse.connections import temp_folder
 
-    if not published_path(settings).exists():
-        with open_published(settings):
-            return
     statement = query.strip().rstrip(";")
     if limit:
         statement = f"select * from ({statement}) limit {limit}"
     with tempfile.TemporaryDirectory(dir=temp_folder(settings)) as folder:
         path = Path(folder) / "answer.parquet"
-        con = duckdb.connect(published_path(settings), read_only=True)
-        try:
-            con.execute(f"set allowed_paths = ['{path}']")
-            con.execute("set enable_external_access = false")
-            con.execute("set lock_configuration = true")
-            con.execute(f"copy ({statement}) to '{path}' (format parquet)")
-        except duckdb.Error as error:
-            raise UsageError(str(error), reason="query_invalid") from None
-        finally:
-            con.close()
+        with open_published(settings, may_write=path) as con:
+            try:
+                con.execute(f"copy ({statement}) to '{path}' (format parquet)")
+            except duckdb.Error as error:
+                raise UsageError(str(error), reason="query_invalid") from None
         sys.stdout.buffer.write(path.read_bytes())

@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from rapport import observe
-from rapport.errors import ExitCode, RapportError
+from rapport.errors import DiskFull, ExitCode, RapportError, is_disk_full
 
 if TYPE_CHECKING:
     from rapport.settings import Settings
@@ -33,10 +33,14 @@ demo = typer.Typer(help="A synthetic clinic with planted truth.", no_args_is_hel
 identity = typer.Typer(
     help="From keys back to chart numbers, logged.", no_args_is_help=True
 )
+mapping = typer.Typer(
+    help="Vendor mappings: list, try on a file, propose.", no_args_is_help=True
+)
 quarantine = typer.Typer(
     help="Refused rows and files: why, and again.", no_args_is_help=True
 )
 app.add_typer(demo, name="demo")
+app.add_typer(mapping, name="mapping")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(identity, name="identity")
 
@@ -230,6 +234,70 @@ def sql(
         prompt(settings, format_, limit)
 
 
+@mapping.command("list")
+def mapping_list(json_: Json = False) -> None:
+    """List the shipped presets and the clinic's own mappings."""
+    from rapport.mapping_report import mappings_of, print_mappings
+    from rapport.report import print_json
+
+    found = mappings_of(_settings())
+    if json_:
+        print_json(found)
+    else:
+        print_mappings(found)
+
+
+@mapping.command("check")
+def mapping_check(
+    source: Annotated[str, typer.Argument(help="The folder's name under inbox/.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files to try it on; none takes the next delivery."),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Try a mapping and load nothing: what maps where, and where the rows would go."""
+    from rapport.ingest.preview import check_mapping
+    from rapport.mapping_report import print_check
+    from rapport.night import open_keys
+    from rapport.report import print_json
+
+    settings = _settings()
+    keys = None if files else open_keys(settings)
+    found = check_mapping(settings, source, files or [], keys)
+    if json_:
+        print_json(found)
+    else:
+        print_check(found)
+    if found["refused"] or any(file["rows"]["quarantined"] for file in found["files"]):
+        raise typer.Exit(ExitCode.NEEDS_PERSON)
+
+
+@mapping.command("infer")
+def mapping_infer(
+    file: Annotated[Path, typer.Argument(help="A file that nobody has mapped.")],
+    out: Annotated[Path | None, typer.Option(help="File; default stdout.")] = None,
+) -> None:
+    """Propose a mapping from headers and types; what is unsure is marked."""
+    from rapport.errors import UsageError
+    from rapport.mapping.infer import propose_mapping
+
+    text = propose_mapping(file)
+    n_unsure = text.count("# unsure:")
+    if out is None:
+        print(text, end="")
+    else:
+        if out.exists():
+            raise UsageError("the file to write is there already; name another")
+        out.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        out.write_text(text, encoding="utf-8")
+        observe.say(f"written: {out}")
+    observe.say(
+        f"{n_unsure} lines are marked unsure; next: correct them, then"
+        " rapport mapping check SOURCE FILE"
+    )
+
+
 @demo.command("generate")
 def demo_generate(
     clients: Annotated[int, typer.Option(min=1, help="How many clients.")],
@@ -261,9 +329,9 @@ def demo_check(
     ],
     json_: Json = False,
 ) -> None:
-    """Hold the published ruptures against the planted ones: recall and precision."""
+    """Hold the published ruptures against the planted ones, method by method."""
     from rapport.night import open_keys
-    from rapport.report import print_json
+    from rapport.report import detector_lines, print_json
     from rapport.synthetic.recovery import score_snapshot
 
     settings = _settings()
@@ -271,11 +339,8 @@ def demo_check(
     if json_:
         print_json(found)
         return
-    print(
-        f"planted {found['n_planted']} · detectable {found['n_detectable']} · "
-        f"found {found['n_found']} · published {found['n_published']}"
-    )
-    print(f"recall {found['recall']:.3f} · precision {found['precision']:.3f}")
+    for line in detector_lines(found):
+        print(line)
 
 
 @quarantine.command("list")
@@ -363,11 +428,20 @@ def main_guard() -> Iterator[None]:
     try:
         yield
     except RapportError as error:
-        observe.say(f"rapport: {error.message}")
-        if error.next_step:
-            observe.say(f"  Next: {error.next_step}")
+        _stop(error)
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        _stop(DiskFull("working"))
+
+
+def _stop(error: RapportError) -> NoReturn:
+    observe.say(f"rapport: {error.message}")
+    if error.next_step:
+        observe.say(f"  Next: {error.next_step}")
+    with suppress(OSError):  # the disk may be what is full
         observe.event("stopped", reason=error.reason, exit_code=int(error.exit_code))
-        sys.exit(int(error.exit_code))
+    sys.exit(int(error.exit_code))
 
 
 def main(arguments: list[str] | None = None) -> None:

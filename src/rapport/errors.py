@@ -103,6 +103,13 @@ class DiskFull(RapportError):
     reason = "disk_full"
     is_retryable = True
 
+    def __init__(self, doing: str, *, again: str = "rapport night") -> None:
+        super().__init__(
+            f"no room left on the disk while {doing}; nothing of it is kept and the "
+            "earlier snapshot stands",
+            next_step=f"free room, then run {again} again",
+        )
+
 
 class RowError(RapportError):
     """A fault in one row, told without its value.
@@ -116,8 +123,15 @@ class RowError(RapportError):
         super().__init__(f"{table}: row {row_no}, column {column}: {code}", reason=code)
 
 
+# SQLite names what it was doing, not why the system refused it more room.
+_SQLITE_NO_ROOM = {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE"}
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Tell whether an error of the system or of the engine means that the disk is full."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
-    return "No space left on device" in str(error)
+    if getattr(error, "sqlite_errorname", "") in _SQLITE_NO_ROOM:
+        return True
+    said = str(error)
+    return "No space left on device" in said or "disk is full" in said

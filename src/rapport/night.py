@@ -7,9 +7,9 @@ only: nothing that a task may not keep (privacy.md B1).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,7 @@ from rapport.quarantine import delivery_of
 from rapport.settings import Settings
 from rapport.state import ControlState, Delivery, Refusal, Run, writer_lock
 from rapport.warehouse import (
+    Dbt,
     build_candidate,
     candidate_mark,
     previous_snapshot,
@@ -214,7 +215,9 @@ def build(settings: Settings, run_id: str) -> Safe:
         state = ControlState(settings.home)
         run = state.run(run_id)
         try:
-            result = build_candidate(settings, run_id, run.as_of, run.known_on)
+            result = build_candidate(
+                settings, run_id, run.as_of, run.known_on, dbt=_ahead.pop_dbt()
+            )
         except RapportError:
             state.set_run(run_id, "failed", ended_at=datetime.now(UTC))
             raise
@@ -222,13 +225,8 @@ def build(settings: Settings, run_id: str) -> Safe:
     return {"n_models": result.n_models, "n_deliveries": result.n_deliveries}
 
 
-def validate(settings: Settings, run_id: str, gate: Gate | None = None) -> Safe:
+def validate(settings: Settings, run_id: str) -> Safe:
     """Let the gate judge the candidate.
-
-    Args:
-        settings: the settings.
-        run_id: the run whose candidate is judged.
-        gate: the gate's process, when it was started ahead.
 
     Raises:
         GateRefused: a critical check did not hold; the earlier snapshot stands.
@@ -238,7 +236,7 @@ def validate(settings: Settings, run_id: str, gate: Gate | None = None) -> Safe:
     with writer_lock(settings.home):
         state = ControlState(settings.home)
         _same_candidate(settings, state.run(run_id), ("built", "validated", "refused"))
-        result = run_gate(settings, gate)
+        result = run_gate(settings, _ahead.pop_gate())
         state.record_checks(run_id, result.checks)
         if result.refused:
             state.set_run(run_id, "refused", ended_at=datetime.now(UTC))
@@ -328,33 +326,61 @@ STEP_FUNCTIONS: dict[str, Callable[[Settings, str], Safe]] = {
 }
 
 
+class _Ahead:
+    """Processes that were started before their step, so that they are loaded by then."""
+
+    def __init__(self) -> None:
+        self._dbt: Dbt | None = None
+        self._gate: Gate | None = None
+
+    @contextmanager
+    def loading(self, settings: Settings) -> Iterator[None]:
+        from rapport.validate import Gate
+
+        with Dbt(settings) as self._dbt, Gate(settings) as self._gate:
+            try:
+                yield
+            finally:
+                self._dbt = self._gate = None
+
+    def pop_dbt(self) -> Dbt | None:
+        dbt, self._dbt = self._dbt, None
+        return dbt
+
+    def pop_gate(self) -> Gate | None:
+        gate, self._gate = self._gate, None
+        return gate
+
+
+_ahead = _Ahead()
+
+
+def loaded_ahead(settings: Settings) -> AbstractContextManager[None]:
+    """Let dbt and the gate load in processes of their own while other steps run.
+
+    Within the context, the first build and the first validate of this process use them; a
+    process that is never asked ends with the context.
+    """
+    return _ahead.loading(settings)
+
+
 def run_night(
     settings: Settings, as_of: date | None = None, known_on: date | None = None
 ) -> str:
-    """Run the whole chain in this process; return the run's id.
-
-    The gate's own process is started with the build, so that it is loaded by then.
-    """
-    from rapport.validate import Gate
-
-    with writer_lock(settings.home):
+    """Run the whole chain in this process; return the run's id."""
+    with writer_lock(settings.home), loaded_ahead(settings):
         observe.log_to(settings.home / "logs")
         with observe.step("ingest", "take deliveries in"):
             ingest(settings)
         run_id = start_run(settings, as_of, known_on)
         observe.log_to(settings.home / "logs", run_id)
-        with Gate(settings) as gate:
-            functions: dict[str, Callable[[Settings, str], Safe]] = {
-                **STEP_FUNCTIONS,
-                "validate": partial(validate, gate=gate),
-            }
-            for name, label in STEPS.items():
-                try:
-                    with observe.step(name, label):
-                        functions[name](settings, run_id)
-                except GateRefused:
-                    if published_path(settings).exists():
-                        dashboard(settings)
-                        digest(settings)
-                    raise
+        for name, label in STEPS.items():
+            try:
+                with observe.step(name, label):
+                    STEP_FUNCTIONS[name](settings, run_id)
+            except GateRefused:
+                if published_path(settings).exists():
+                    dashboard(settings)
+                    digest(settings)
+                raise
     return run_id

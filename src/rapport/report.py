@@ -240,8 +240,8 @@ def print_summary(settings: Settings, run_id: str) -> None:
     run = state.run(run_id)
     observe.say(f"  digest      {settings.home / 'digest' / f'{run.as_of}.html'}")
     observe.say(
-        '  next        rapport sql "select pattern, count(*) from '
-        'alliance.rupture_cohort group by 1"'
+        '  next        rapport sql "select pattern, count(*) from alliance.rupture_cohort'
+        " where method = 'default_rc3' group by 1\""
     )
 
 
@@ -325,3 +325,30 @@ def print_doctor(findings: dict[str, Any]) -> None:
         print(f"  · {setting['name']} is set in {setting['origin']}")
     if not findings["settings"]:
         print("  · every setting is at its default")
+
+
+def detector_lines(found: dict[str, Any]) -> list[str]:
+    """Lay out what ``demo check`` found: a line a method, then the pairs' kappa."""
+    lines = [
+        "method              planted detectable   found  recall published precision"
+        "  stable with rupture   share"
+    ]
+    for method in found["methods"]:
+        lines.append(
+            f"{method['method']:<18}{method['n_planted']:>9}{method['n_detectable']:>11}"
+            f"{method['n_found']:>8}{_decimal(method['recall']):>8}"
+            f"{method['n_published']:>10}{_decimal(method['precision']):>10}"
+            f"{method['n_stable']:>8}{method['n_stable_with_rupture']:>13}"
+            f"{_decimal(method['false_alarm_share']):>8}"
+        )
+    lines += ["", "agreement of two methods on the episodes that both could assess"]
+    for pair in found["agreement"]:
+        lines.append(
+            f"{pair['method_a']:<18}{pair['method_b']:<18}{pair['n_episodes']:>6}"
+            f"  agreement {_decimal(pair['agreement'])}  kappa {_decimal(pair['kappa'])}"
+        )
+    return lines
+
+
+def _decimal(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

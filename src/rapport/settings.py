@@ -297,11 +297,16 @@ class Settings(_Section):
 
     def digest(self) -> str:
         """Return a SHA-256 over all settings that can move a published number."""
-        said = {
+        said: dict[str, Any] = {
             "measurement": self.measurement(),
             "source": {k: v.model_dump() for k, v in sorted(self.source.items())},
             "qi": self.qi.model_dump(by_alias=True),
         }
+        own = sorted((self.home / "instruments").glob("*.csv"))
+        if own:
+            said["instruments"] = {
+                path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in own
+            }
         text = json.dumps(said, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -12,7 +12,12 @@ final as (
         client_key,
         episode_key,
         recorded_at_wall,
-        coalesce(recorded_at_offset_minutes, 0) as recorded_at_offset_key,
+        -- The moment as an id: in UTC where an offset is written, else by the wall clock.
+        case
+            when recorded_at_offset_minutes is null then recorded_at_wall
+            else {{ minutes_before('recorded_at_wall', 'recorded_at_offset_minutes') }}
+        end as recorded_at_moment,
+        recorded_at_offset_minutes is not null as has_recorded_at_offset,
         recorded_at_offset_minutes,
         recorded_at_is_date,
         rater,

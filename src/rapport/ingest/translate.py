@@ -9,6 +9,7 @@ from pathlib import Path
 from zoneinfo import available_timezones
 
 from rapport.ingest.cells import ICD, SNOMED
+from rapport.mapping import OwnInstruments
 from rapport.privacy import KeyRing
 from rapport.privacy.zip3 import reduced_postal_code
 
@@ -16,10 +17,11 @@ OTHER_SOURCE_MARK = "\x1f"
 
 
 class CodeLists:
-    """The code lists and the instrument registry, read from the seeds."""
+    """The code lists and the instrument registry: the seeds, and the clinic's own rows."""
 
-    def __init__(self, seeds: Path) -> None:
+    def __init__(self, seeds: Path, own: OwnInstruments | None = None) -> None:
         self._seeds = seeds
+        self._own = own
 
     @cached_property
     def spellings(self) -> dict[str, dict[str, str]]:
@@ -35,14 +37,27 @@ class CodeLists:
     def instruments(self) -> frozenset[str]:
         """Return every instrument code and alias of the registry."""
         codes = {row["instrument"] for row in self._read("instrument.csv")}
-        return frozenset(
-            codes | {r["alias"] for r in self._read("instrument_alias.csv")}
-        )
+        codes |= {r["alias"] for r in self._read("instrument_alias.csv")}
+        return frozenset(codes) | (self._own.codes if self._own else frozenset())
 
     @cached_property
     def items(self) -> frozenset[str]:
         """Return every item id of the registry."""
-        return frozenset(row["item"] for row in self._read("instrument_item.csv"))
+        items = frozenset(row["item"] for row in self._read("instrument_item.csv"))
+        return items | (self._own.items if self._own else frozenset())
+
+    @cached_property
+    def items_of(self) -> dict[str, tuple[str, ...]]:
+        """Return each instrument's item ids in the order of its form, aliases too."""
+        found: dict[str, set[str]] = {}
+        for row in self._read("instrument_item.csv"):
+            found.setdefault(row["instrument"], set()).add(row["item"])
+        ordered = {
+            name: tuple(sorted(items, key=_natural)) for name, items in found.items()
+        }
+        for row in self._read("instrument_alias.csv"):
+            ordered[row["alias"]] = ordered[row["instrument"]]
+        return ordered
 
     def _read(self, name: str) -> list[dict[str, str]]:
         with (self._seeds / name).open(encoding="utf-8", newline="") as file:
@@ -52,6 +67,12 @@ class CodeLists:
 def normal_code(spelling: str) -> str:
     """Fold case, blanks and hyphens of a code: ``No show`` is ``no_show``."""
     return re.sub(r"[\s-]+", "_", spelling.strip().lower())
+
+
+def _natural(item: str) -> tuple[bool, str, int]:
+    """Order ``P10`` after ``P2``, and ITQ's P before its C, as on the form."""
+    letters = item.rstrip("0123456789")
+    return not letters.startswith("P"), letters, int(item[len(letters) :] or 0)
 
 
 @cache

@@ -1,7 +1,9 @@
 """Canonical tables and vendor mappings, as data (contract §3)."""
 
 from rapport.mapping.canonical import BY_NAME, NOT_WANTED, TABLES, Column, Table
-from rapport.mapping.vendor import FileMapping, Mapping, RowFilter, load_mapping
+from rapport.mapping.registry import OwnInstruments, read_own_instruments
+from rapport.mapping.source import load_mapping, preset_names
+from rapport.mapping.vendor import FileMapping, Mapping, RowFilter
 
 __all__ = [
     "BY_NAME",
@@ -10,7 +12,10 @@ __all__ = [
     "Column",
     "FileMapping",
     "Mapping",
+    "OwnInstruments",
     "RowFilter",
     "Table",
     "load_mapping",
+    "preset_names",
+    "read_own_instruments",
 ]

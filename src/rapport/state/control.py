@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from rapport.errors import RapportError
+from rapport.errors import DiskFull, RapportError, is_disk_full
 
 SCHEMA_VERSION = 1
 # What commit_delivery writes, and a retry replaces.
@@ -241,9 +241,14 @@ class ControlState:
             sqlite3.connect(self.path, timeout=30, isolation_level=None)
         ) as con:
             con.row_factory = sqlite3.Row
-            con.execute("pragma journal_mode = wal")
-            con.execute("pragma synchronous = full")
-            yield con
+            try:
+                con.execute("pragma journal_mode = wal")
+                con.execute("pragma synchronous = full")
+                yield con
+            except sqlite3.OperationalError as error:
+                if is_disk_full(error):
+                    raise DiskFull("writing the control state") from None
+                raise
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -251,10 +256,11 @@ class ControlState:
             con.execute("begin immediate")
             try:
                 yield con
+                con.execute("commit")
             except BaseException:
-                con.execute("rollback")
+                with suppress(sqlite3.OperationalError):  # a full disk ended it already
+                    con.execute("rollback")
                 raise
-            con.execute("commit")
 
     # --- deliveries -----------------------------------------------------------------
 

@@ -11,6 +11,8 @@ The model, drawn array-wise from one seeded PCG64 stream:
   (SD .70, reliability .90), rounded to whole answers.
 * A planted rupture lowers the total by a stated depth from its onset for a stated number
   of sessions, led by one component; it comes back (repaired) or stays (unrepaired).
+* In every fifth of the other episodes nothing moves: no growth, no deviation, no slow
+  bond. Whatever a method finds there comes from the error of the items alone.
 * Outcomes fall by an episode's own slope with noise; a planted stall stops the slope.
 
 Bytes are a function of clients, seed and until only.
@@ -79,7 +81,7 @@ def generate(clients: int, seed: int, out: Path, until: date) -> GeneratedClinic
     staff = _staff(clients)
     episodes = _episodes(rng, people, staff, first, until)
     sessions = _sessions(rng, episodes, until)
-    ruptures, latent = _alliance(rng, episodes, sessions)
+    ruptures, stable, latent = _alliance(rng, episodes, sessions)
     measures, items = _forms(rng, episodes, sessions, latent, until)
     stalls, outcome_measures, outcome_items = _outcomes(rng, episodes, sessions)
     measures = pd.concat([measures, outcome_measures], ignore_index=True)
@@ -100,7 +102,7 @@ def generate(clients: int, seed: int, out: Path, until: date) -> GeneratedClinic
         "client_merges": _merges(people, until),
     }
     n_deliveries = _deliver(rng, tables, out / "inbox" / "canonical", until)
-    _write_truth(out / "truth", ruptures, stalls, episodes, goals)
+    _write_truth(out / "truth", ruptures, stable, stalls, episodes, goals)
     return GeneratedClinic(out, n_deliveries, clients, len(sessions), len(ruptures))
 
 
@@ -325,11 +327,12 @@ def _sessions(
 
 def _alliance(
     rng: np.random.Generator, episodes: pd.DataFrame, sessions: pd.DataFrame
-) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray[Any, Any]]:
     """Draw each session's goal, task and bond; return planted ruptures and values.
 
     Returns:
-        Ruptures, one row each; and an array (sessions, 3) on the 1-5 mean.
+        Ruptures, one row each; stable episodes, one row each; and an array
+        (sessions, 3) on the 1-5 mean.
     """
     owner = sessions["owner"].to_numpy()
     week = sessions["week"].to_numpy()
@@ -349,6 +352,8 @@ def _alliance(
     attended = (sessions["status"] == "attended").to_numpy()
     n_weeks = np.bincount(owner, minlength=n_episodes)
     candidates = episodes["has_rupture"].to_numpy() & (n_weeks >= 9)
+    is_stable = ~candidates & (np.arange(n_episodes) % 5 == 2)
+    parts = np.where(is_stable[owner][:, None], pair_mean[:, None], parts)
     onset = rng.integers(4, np.maximum(5, n_weeks - 3))
     length = rng.integers(1, 7, n_episodes)
     is_repaired = rng.random(n_episodes) < 0.65
@@ -386,7 +391,17 @@ def _alliance(
             "repair_session_id": np.where(repaired, ids[repair_row[planted]], ""),
         }
     )
-    return ruptures, parts
+    first_of = np.zeros(n_episodes, dtype=int)
+    first_of[owner[::-1]] = np.arange(n)[::-1]
+    planted = np.flatnonzero(is_stable)
+    stable = pd.DataFrame(
+        {
+            "client_id": episodes["client_id"].to_numpy()[planted],
+            "episode_number": planted,
+            "first_session_id": ids[first_of[planted]],
+        }
+    )
+    return ruptures, stable, parts
 
 
 def _forms(
@@ -773,6 +788,7 @@ def _write_delivery(
 def _write_truth(
     folder: Path,
     ruptures: pd.DataFrame,
+    stable: pd.DataFrame,
     stalls: pd.DataFrame,
     episodes: pd.DataFrame,
     goals: pd.DataFrame,
@@ -787,6 +803,7 @@ def _write_truth(
     ].drop_duplicates()
     for name, frame in (
         ("ruptures", ruptures),
+        ("stable", stable),
         ("stalls", stalls),
         ("dropouts", dropouts),
         ("goal_mismatches", mismatches),

@@ -1,10 +1,11 @@
 """The only room that opens DuckDB for writing, and the only one that runs dbt."""
 
-from rapport.warehouse.build import build_candidate
+from rapport.warehouse.build import Dbt, build_candidate
 from rapport.warehouse.connections import (
     candidate_path,
     open_candidate,
     open_published,
+    open_snapshot,
     published_path,
     scratch,
     work_path,
@@ -17,11 +18,13 @@ from rapport.warehouse.publish import (
 )
 
 __all__ = [
+    "Dbt",
     "build_candidate",
     "candidate_mark",
     "candidate_path",
     "open_candidate",
     "open_published",
+    "open_snapshot",
     "previous_snapshot",
     "publish_snapshot",
     "published_path",

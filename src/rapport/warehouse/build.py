@@ -12,15 +12,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import Self
 
 import duckdb
 
 from rapport.errors import BuildFailed, DiskFull, is_disk_full
 from rapport.ingest.cells import cell_of
-from rapport.mapping import TABLES, Table
+from rapport.mapping import TABLES, Table, read_own_instruments
+from rapport.mapping.registry import TABLES as REGISTRY_TABLES
 from rapport.privacy import Vault
 from rapport.settings import Settings
 from rapport.state import ControlState
@@ -65,6 +68,7 @@ def build_candidate(
     as_of: date,
     known_on: date | None,
     *,
+    dbt: Dbt | None = None,
     with_unit_tests: bool = False,
 ) -> BuildResult:
     """Build ``warehouse/candidate.duckdb``: the published schemas alone.
@@ -74,6 +78,7 @@ def build_candidate(
         run_id: the run that this build is of.
         as_of: facts after this date do not count.
         known_on: only deliveries received by this date count; None counts all.
+        dbt: a process that was started ahead; one of its own by default.
         with_unit_tests: run dbt's unit tests too (``make test``, never a night).
 
     Raises:
@@ -81,13 +86,10 @@ def build_candidate(
         DiskFull: no room left.
     """
     try:
-        return _build(settings, run_id, as_of, known_on, with_unit_tests)
+        return _build(settings, run_id, as_of, known_on, dbt, with_unit_tests)
     except (OSError, duckdb.Error) as error:
         if is_disk_full(error):
-            raise DiskFull(
-                "no room left on the disk while building; the earlier snapshot stands",
-                next_step="free room, then run rapport night again",
-            ) from None
+            raise DiskFull("building") from None
         raise
 
 
@@ -96,6 +98,7 @@ def _build(
     run_id: str,
     as_of: date,
     known_on: date | None,
+    dbt: Dbt | None,
     with_unit_tests: bool,
 ) -> BuildResult:
     state = ControlState(settings.home)
@@ -107,7 +110,7 @@ def _build(
     order = delivery_order(settings, state, known_on)
     prepare_work(settings, state, order, run_id, as_of)
     prepare_candidate(settings, state)
-    n_models = _run_dbt(settings, with_unit_tests)
+    n_models = _run_dbt(settings, dbt, with_unit_tests)
     return BuildResult(n_models, len(order))
 
 
@@ -205,12 +208,24 @@ def _control_tables(
             for name, value in settings.measurement().items()
         ],
     )
+    _own_instruments(con, settings)
     _fill(
         con,
         "control.first_seen",
         "kind varchar, key varchar, first_seen_at timestamp",
         state.first_seen(),
     )
+
+
+def _own_instruments(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Lay the rows that the clinic adds to the registry; none, when it adds none."""
+    own = read_own_instruments(
+        settings.home / "instruments", settings.project_root / "dbt_project" / "seeds"
+    )
+    for name, columns in REGISTRY_TABLES.items():
+        typed = ", ".join(f"{column} {type_}" for column, (type_, _) in columns.items())
+        rows = [tuple(row[column] for column in columns) for row in own.rows[name]]
+        _fill(con, f"control.own_{name}", typed, rows)
 
 
 def prepare_candidate(settings: Settings, state: ControlState) -> None:
@@ -296,45 +311,66 @@ def _insert(
         con.executemany(f"insert into {table} values ({marks})", rows)
 
 
-def _run_dbt(settings: Settings, with_unit_tests: bool) -> int:
+class Dbt:
+    """dbt's process, which parses the project while deliveries are taken in.
+
+    It opens no database until it is asked; one that is never asked ends with its context.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        project = settings.project_root / "dbt_project"
+        self.target = settings.home / "warehouse" / "target"
+        self.target.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "rapport.warehouse.dbt_process"],
+            env=dbt_environment(settings),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.target,
+        )
+        folders = ["--project-dir", "--profiles-dir"]
+        shared = [part for folder in folders for part in (folder, str(project))]
+        self._tell([*shared, "--target-path", str(self.target)])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Run one command; return its exit code and what it said."""
+        options = ["--no-use-colors", "--log-level-file", "none"]
+        self._tell([*options, *arguments])
+        assert self._process.stdout is not None
+        # Not communicate(): it would close stdin, which ends the process.
+        said = self._process.stdout.read()
+        return self._process.wait(), said
+
+    def _tell(self, words: list[str]) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it ended; run() tells
+            self._process.stdin.write(json.dumps(words) + "\n")
+            self._process.stdin.flush()
+
+
+def _run_dbt(settings: Settings, dbt: Dbt | None, with_unit_tests: bool) -> int:
     """Run dbt once; return the number of models built."""
-    project = settings.project_root / "dbt_project"
-    target = settings.home / "warehouse" / "target"
-    target.mkdir(parents=True, exist_ok=True, mode=0o700)
-    command = [
-        sys.executable,
-        "-m",
-        "rapport.warehouse.dbt_process",
-        "--no-use-colors",
-        "--log-level-file",
-        "none",
-        "build",
-        "--project-dir",
-        str(project),
-        "--profiles-dir",
-        str(project),
-        "--target-path",
-        str(target),
-    ]
+    command = ["build"]
     if not with_unit_tests:
         command += ["--exclude-resource-type", "unit_test"]
-    with subprocess.Popen(
-        command,
-        env=dbt_environment(settings),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=target,
-    ) as dbt:
-        assert dbt.stdout is not None
-        said = dbt.stdout.read()
+    with dbt or Dbt(settings) as asked:
+        target = asked.target
+        returncode, said = asked.run(*command)
     results = _results(target)
     failed = [r for r in results if r["status"] in ("error", "fail", "runtime error")]
     _keep_parse_cache(target)
-    if dbt.returncode != 0 or failed:
+    if returncode != 0 or failed:
         if is_disk_full(RuntimeError(said)):
-            raise DiskFull("no room left on the disk while building")
+            raise DiskFull("building")
         names = [r["unique_id"].split(".", 2)[-1] for r in failed][:10]
         raise BuildFailed(
             "the build did not complete: "

@@ -35,8 +35,14 @@ def temp_folder(settings: Settings) -> Path:
 
 
 @contextmanager
-def open_published(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_published(
+    settings: Settings, *, may_write: Path | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the published snapshot read-only, closed to everything outside it.
+
+    Args:
+        settings: the settings.
+        may_write: the one file that an answer may be copied to.
 
     Raises:
         NothingPublished: no night has been published yet (exit 2).
@@ -47,7 +53,7 @@ def open_published(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
             "nothing is published yet",
             next_step="put an export into the inbox, then run rapport night",
         )
-    with _read_only(path) as con:
+    with open_snapshot(path, may_write=may_write) as con:
         yield con
 
 
@@ -61,12 +67,15 @@ def open_candidate(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     path = candidate_path(settings)
     if not path.exists():
         raise NothingPublished("no candidate is built", next_step="run rapport build")
-    with _read_only(path) as con:
+    with open_snapshot(path) as con:
         yield con
 
 
 @contextmanager
-def _read_only(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_snapshot(
+    path: Path, *, may_write: Path | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open one snapshot file read-only, an earlier one from the history say."""
     con = duckdb.connect(
         path,
         read_only=True,
@@ -76,6 +85,8 @@ def _read_only(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         },
     )
     try:
+        if may_write is not None:
+            con.execute(f"set allowed_paths = ['{may_write}']")
         con.execute("set enable_external_access = false")
         con.execute("set timezone = 'UTC'")
         con.execute("set lock_configuration = true")

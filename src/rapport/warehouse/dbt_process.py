@@ -1,12 +1,15 @@
-"""dbt in a process of its own that ends with the one that started it.
+"""dbt in a process of its own, loaded ahead, that ends with the one that started it.
 
-``python -m rapport.warehouse.dbt_process ARGUMENTS``. The parent holds the other end of
-stdin; when that end closes, the parent is gone (killed, say), and a build that nobody
-waits for must not hold the working database.
+``python -m rapport.warehouse.dbt_process``. The first line of stdin is a JSON list of
+options that parse and build share; the project is parsed at once, while deliveries are
+still taken in. The second is a JSON list of dbt's arguments, and starts the command.
+When stdin closes, the parent is gone (killed, say), and a build that nobody waits for
+must not hold the working database.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -19,13 +22,35 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def main(arguments: list[str]) -> None:
-    """Run one dbt command."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    from dbt.cli.main import cli
+def _line() -> list[str]:
+    """Read one line of stdin, byte by byte: what follows it is not ours to take."""
+    said = bytearray()
+    while (byte := os.read(0, 1)) not in (b"", b"\n"):
+        said += byte
+    if not byte:
+        os._exit(1)
+    arguments: list[str] = json.loads(said)
+    return arguments
 
-    cli(args=arguments, prog_name="dbt")
+
+def main() -> None:
+    """Parse the project, wait for the word, run one dbt command."""
+    shared = _line()
+    from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
+
+    # A project that does not parse is told by the command itself, which parses again.
+    parsed = (
+        dbtRunner()
+        .invoke(["--quiet", "--log-level-file", "none", "parse", *shared])
+        .result
+    )
+    arguments = _line()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    manifest = parsed if isinstance(parsed, Manifest) else None
+    outcome = dbtRunner(manifest=manifest).invoke([*arguments, *shared])
+    sys.exit(0 if outcome.success else 1)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

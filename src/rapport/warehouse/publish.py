@@ -112,10 +112,7 @@ def publish_snapshot(settings: Settings, run_id: str) -> Path:
     except (OSError, duckdb.Error) as error:
         if is_disk_full(error):
             building.unlink(missing_ok=True)
-            raise DiskFull(
-                "no room left on the disk while publishing; the earlier snapshot stands",
-                next_step="free room, then run rapport publish again",
-            ) from None
+            raise DiskFull("publishing", again="rapport publish") from None
         raise
     return path
 

@@ -21,6 +21,7 @@ final as (
         client_goal,
         client_task,
         client_bond,
+        client_overall,
         cast(row_number() over (
             partition by episode_key, instrument, series_therapist_key
             order by session_number

@@ -26,28 +26,14 @@ candidates as (
         row_number() over (
             partition by forms.administration_key
             order by
-                case when spans.episode_origin = 'reported' then 0 else 1 end,
-                spans.opened_on desc,
-                spans.episode_key
+                {{ episode_choice('spans') }}
         ) as choice
     from forms
     left join links on forms.administration_key = links.administration_key
     inner join spans on forms.client_key = spans.client_key
     where
         links.administration_key is null
-        and (
-            (
-                spans.episode_origin = 'reported'
-                and spans.opened_on <= forms.administered_on
-                and (spans.bound_on is null or forms.administered_on <= spans.bound_on)
-            )
-            or (
-                spans.episode_origin = 'derived'
-                and {{ days_between('spans.opened_on', 'forms.administered_on') }} <= 30
-                and {{ days_between('forms.administered_on', 'spans.last_attended_on') }}
-                <= {{ setting('episodes.gap_days') }}
-            )
-        )
+        and {{ episode_holds('spans', 'forms.administered_on') }}
 ),
 
 final as (

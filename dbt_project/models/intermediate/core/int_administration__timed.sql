@@ -26,15 +26,8 @@ therapist_zones as (
         on therapists.clinic_key = clinics.clinic_key
 ),
 
-last_sessions as (
-    select
-        client_key,
-        zone,
-        row_number() over (
-            partition by client_key
-            order by started_at desc, session_key desc
-        ) as choice
-    from sessions
+client_zones as (
+    select * from {{ ref('int_client__zone') }}
 ),
 
 source_settings as (
@@ -42,22 +35,22 @@ source_settings as (
 ),
 
 aliases as (
-    select * from {{ ref('instrument_alias') }}
+    select * from {{ ref('int_registry__alias') }}
 ),
 
 instruments as (
-    select * from {{ ref('instrument') }}
+    select * from {{ ref('int_registry__instrument') }}
 ),
 
 raters as (
-    select * from {{ ref('instrument_rater') }}
+    select * from {{ ref('int_registry__rater') }}
 ),
 
 zoned as (
     select
         forms.*,
         coalesce(
-            named.zone, therapist_zones.zone, last_sessions.zone, source_settings.timezone
+            named.zone, therapist_zones.zone, client_zones.zone, source_settings.timezone
         ) as zone
     from forms
     inner join clients on forms.client_key = clients.client_key
@@ -66,15 +59,15 @@ zoned as (
             forms.session_key = named.session_key
             and forms.client_key = named.client_key
     left join therapist_zones on forms.therapist_key = therapist_zones.therapist_key
-    left join last_sessions
-        on forms.client_key = last_sessions.client_key and last_sessions.choice = 1
+    left join client_zones on forms.client_key = client_zones.client_key
     left join source_settings on forms.source = source_settings.source
 ),
 
 timed as (
     select
         zoned.*,
-        {{ written_to_utc('administered_at', 'zone') }} as administered_at
+        {{ written_to_utc('administered_at', 'zone') }} as administered_at,
+        {{ clock_finding('administered_at', 'zone') }} as clock_finding
     from zoned
 ),
 
@@ -105,6 +98,9 @@ final as (
         dated.administered_at,
         dated.administered_on,
         dated.updated_at,
+        dated.version is not null
+        and dated.version <> instruments.default_version as is_other_version,
+        dated.clock_finding,
         dated.source
     from dated
     left join aliases on dated.instrument = aliases.alias

@@ -3,7 +3,7 @@
 with
 
 instruments as (
-    select * from {{ ref('instrument') }} where domain in ('alliance', 'outcome')
+    select * from {{ ref('int_registry__instrument') }} where domain in ('alliance', 'outcome')
 ),
 
 settings as (
@@ -13,6 +13,7 @@ settings as (
 final as (
     select
         instruments.instrument,
+        instruments.registry_order,
         instruments.domain,
         instruments.higher_is_better,
         instruments.unit,
@@ -22,7 +23,11 @@ final as (
         coalesce(own_rc.number, instruments.rc_total) as rc_total,
         coalesce(own_rc_subscale.number, instruments.rc_subscale) as rc_subscale,
         coalesce(own_cut.number, instruments.clinical_cut) as clinical_cut,
-        coalesce(own_functional.number, instruments.functional_cut) as functional_cut
+        coalesce(own_functional.number, instruments.functional_cut) as functional_cut,
+        coalesce(
+            instruments.functional_rule,
+            case when instruments.higher_is_better then 'from' else 'up_to' end
+        ) as functional_rule
     from instruments
     left join settings as own_rc
         on own_rc.name = 'instruments.' || instruments.instrument || '.rc'

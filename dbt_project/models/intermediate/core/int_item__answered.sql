@@ -21,12 +21,12 @@ registry as (
         instruments.item_min,
         instruments.item_max,
         instruments.is_decimal
-    from {{ ref('instrument_item') }} as scale_items
-    inner join {{ ref('instrument_scale') }} as scales
+    from {{ ref('int_registry__item') }} as scale_items
+    inner join {{ ref('int_registry__scale') }} as scales
         on
             scale_items.instrument = scales.instrument
             and scale_items.subscale = scales.subscale
-    inner join {{ ref('instrument') }} as instruments
+    inner join {{ ref('int_registry__instrument') }} as instruments
         on scale_items.instrument = instruments.instrument
 ),
 

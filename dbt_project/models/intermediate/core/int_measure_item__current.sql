@@ -39,7 +39,6 @@ final as (
             else min(value_kind)
         end as value_kind
     from items
-    where item <> 'unknown'
     group by administration_key, item
 )
 

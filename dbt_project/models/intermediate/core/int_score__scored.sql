@@ -22,11 +22,7 @@ subscale_totals as (
     select
         administration_key,
         count(*) = count(score) as are_all_valid,
-        max(case when subscale in ('goal', 'ir', 'ptsd') then score end)
-        + max(case when subscale in ('task', 'sr', 'dso') then score end)
-        + coalesce(
-            max(case when subscale in ('bond', 'sd') then score end), 0
-        ) as score_sum,
+        {{ sum_of(ordered_list('score', 'subscale')) }} as score_sum,
         count(*) as n_subscales
     from scales
     where subscale <> 'total'

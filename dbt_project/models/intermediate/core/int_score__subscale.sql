@@ -11,8 +11,8 @@ scales as (
     select
         scales.*,
         instruments.divisor
-    from {{ ref('instrument_scale') }} as scales
-    inner join {{ ref('instrument') }} as instruments
+    from {{ ref('int_registry__scale') }} as scales
+    inner join {{ ref('int_registry__instrument') }} as instruments
         on scales.instrument = instruments.instrument
 ),
 

@@ -13,11 +13,11 @@ scored as (
 ),
 
 scales as (
-    select * from {{ ref('instrument_scale') }} where subscale = 'total'
+    select * from {{ ref('int_registry__scale') }} where subscale = 'total'
 ),
 
 instruments as (
-    select * from {{ ref('instrument') }}
+    select * from {{ ref('int_registry__instrument') }}
 ),
 
 placed as (

@@ -32,7 +32,8 @@ timed as (
     select
         *,
         {{ written_to_utc('started_at', 'zone') }} as started_at,
-        {{ written_to_utc('ended_at', 'zone') }} as ended_at
+        {{ written_to_utc('ended_at', 'zone') }} as ended_at,
+        {{ clock_finding('started_at', 'zone') }} as clock_finding
     from zoned
 ),
 
@@ -60,6 +61,7 @@ final as (
         treatment_approach,
         delivery_mode,
         diagnosis_codes,
+        clock_finding,
         source
     from timed
 )

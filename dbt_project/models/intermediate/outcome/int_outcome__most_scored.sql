@@ -15,15 +15,8 @@ ranked as (
             partition by episode_key
             order by
                 n_scores desc,
-                case instrument
-                    when 'PCL-5' then 1
-                    when 'PHQ-9' then 2
-                    when 'GAD-7' then 3
-                    when 'CORE-10' then 4
-                    when 'OQ-45' then 5
-                    when 'ORS' then 6
-                    else 7
-                end
+                registry_order,
+                instrument
         ) as choice
     from outcomes
 ),

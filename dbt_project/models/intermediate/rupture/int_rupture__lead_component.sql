@@ -1,75 +1,93 @@
 -- The component that dropped most at onset, in units of its reliable change, from its
 -- mean over the reference sessions; a tie goes to goal, task, bond in that order.
--- Rule: measurement.md D1
+-- Of srs_concern, which compares with no session, the lowest at onset.
+-- Rule: measurement.md D1, D3
 with
 
 ruptures as (
     select * from {{ ref('int_rupture__onset') }}
 ),
 
-series as (
-    select * from {{ ref('int_alliance__series') }}
+steps as (
+    select * from {{ ref('int_rupture__step') }}
+),
+
+scores as (
+    select * from {{ ref('int_rupture__score') }}
 ),
 
 parameters as (
     select * from {{ ref('int_instrument__parameter') }}
 ),
 
+-- Scores inside an earlier rupture are in no baseline but the control chart's; a decline
+-- is measured from its start alone.
 -- Rounded far below any difference that counts: the order of the sessions leaves no trace.
 reference_means as (
     select
-        ruptures.method,
-        ruptures.episode_key,
-        ruptures.instrument,
-        ruptures.series_therapist,
+        ruptures.walk_no,
         ruptures.onset_number,
         {% for part in ['goal', 'task', 'bond'] -%}
-        round(avg(series.client_{{ part }}), 9) as reference_{{ part }}{{ ',' if not loop.last }}
+        round(avg(scores.client_{{ part }}), 9) as reference_{{ part }}{{ ',' if not loop.last }}
         {% endfor %}
     from ruptures
-    inner join series
+    inner join steps
         on
-            ruptures.episode_key = series.episode_key
-            and ruptures.instrument = series.instrument
-            and ruptures.series_therapist = series.series_therapist
-            and {{ is_in_list('series.score_number', 'ruptures.reference_numbers') }}
-    group by
-        ruptures.method,
-        ruptures.episode_key,
-        ruptures.instrument,
-        ruptures.series_therapist,
-        ruptures.onset_number
+            ruptures.walk_no = steps.walk_no
+            and ruptures.reference_from <= steps.score_number
+            and ruptures.onset_number > steps.score_number
+    inner join scores
+        on steps.series_no = scores.series_no and steps.score_number = scores.score_number
+    where
+        case
+            when ruptures.method in ('default_rc3', 'prior_mean_z')
+                then steps.step in ('outside', 'repair')
+            when ruptures.method = 'gumz_decline'
+                then steps.score_number = ruptures.reference_from
+            else true
+        end
+    group by ruptures.walk_no, ruptures.onset_number
 ),
 
 drops as (
     select
-        reference_means.method,
-        reference_means.episode_key,
-        reference_means.instrument,
-        reference_means.series_therapist,
-        reference_means.onset_number,
+        ruptures.walk_no,
+        ruptures.onset_number,
         {% for part in ['goal', 'task', 'bond'] -%}
-        coalesce(
-            (reference_means.reference_{{ part }} - onset.client_{{ part }})
-            / parameters.rc_subscale, -1e9
-        ) as {{ part }}_drop{{ ',' if not loop.last }}
+        case
+            when ruptures.method = 'srs_concern'
+                then parameters.scale_max - onsets.client_{{ part }}
+            else
+                (reference_means.reference_{{ part }} - onsets.client_{{ part }})
+                / parameters.rc_subscale
+        end as {{ part }}_drop{{ ',' if not loop.last }}
         {% endfor %}
-    from reference_means
-    inner join series as onset
+    from ruptures
+    inner join scores as onsets
         on
-            reference_means.episode_key = onset.episode_key
-            and reference_means.instrument = onset.instrument
-            and reference_means.series_therapist = onset.series_therapist
-            and reference_means.onset_number = onset.score_number
-    inner join parameters on reference_means.instrument = parameters.instrument
+            ruptures.series_no = onsets.series_no
+            and ruptures.onset_number = onsets.score_number
+    inner join parameters on ruptures.instrument = parameters.instrument
+    left join reference_means
+        on
+            ruptures.walk_no = reference_means.walk_no
+            and ruptures.onset_number = reference_means.onset_number
+),
+
+-- A gauge lies beyond any drop, so that a component without scores never leads.
+gauged as (
+    select
+        walk_no,
+        onset_number,
+        {% for part in ['goal', 'task', 'bond'] -%}
+        coalesce({{ part }}_drop, -1e9) as {{ part }}_drop{{ ',' if not loop.last }}
+        {% endfor %}
+    from drops
 ),
 
 final as (
     select
-        method,
-        episode_key,
-        instrument,
-        series_therapist,
+        walk_no,
         onset_number,
         case
             when
@@ -80,7 +98,7 @@ final as (
             when {{ gt('bond_drop', 0) }} then 'bond'
             else 'none'
         end as lead_component
-    from drops
+    from gauged
 )
 
 select * from final

@@ -1,59 +1,71 @@
--- Each rupture of method default_rc3 at its onset, with the score that repaired it and
--- how many valid scores follow.
+-- Each rupture at its onset, with the score that repaired it, its trough, and how many
+-- valid scores follow.
 -- Rule: measurement.md D1
 with
 
 steps as (
-    select * from {{ ref('int_rupture__default_step') }}
+    select * from {{ ref('int_rupture__step') }} where onset_number is not null
 ),
 
-series as (
-    select * from {{ ref('int_alliance__series') }}
+scores as (
+    select * from {{ ref('int_rupture__score') }}
 ),
 
-repairs as (
-    select * from steps where step = 'repair'
+-- A rupture that its own session repaired (`passing`) is onset and repair at once.
+ruptures as (
+    select
+        steps.method,
+        steps.walk_no,
+        steps.series_no,
+        steps.onset_number,
+        max(
+            case when steps.step in ('repair', 'passing') then steps.score_number end
+        ) as repair_number,
+        max(
+            case when steps.step in ('onset', 'passing') then steps.compared_with end
+        ) as baseline,
+        max(
+            case when steps.step in ('onset', 'passing') then steps.reference_from end
+        ) as reference_from,
+        min(case when steps.step <> 'repair' then scores.score end) as trough_score
+    from steps
+    inner join scores
+        on steps.series_no = scores.series_no and steps.score_number = scores.score_number
+    group by steps.method, steps.walk_no, steps.series_no, steps.onset_number
 ),
 
 final as (
     select
-        'default_rc3' as method,
+        ruptures.method,
+        ruptures.walk_no,
+        ruptures.series_no,
         onsets.episode_key,
+        onsets.client_key,
         onsets.instrument,
         onsets.series_therapist,
-        series.series_therapist_key,
-        series.client_key,
-        onsets.score_number as onset_number,
-        repairs.score_number as repair_number,
-        onsets.reference_numbers,
-        onsets.compared_with as baseline,
-        series.client_total as onset_score,
-        series.session_key as onset_session_key,
-        series.session_number as onset_session_number,
-        series.session_date as onset_date,
-        repaired.session_number as repair_session_number,
-        repaired.session_date as repair_date,
-        series.n_series_scores - onsets.score_number as n_further
-    from steps as onsets
-    inner join series
+        onsets.series_therapist_key,
+        ruptures.onset_number,
+        ruptures.repair_number,
+        ruptures.reference_from,
+        ruptures.baseline,
+        onsets.score as onset_score,
+        ruptures.trough_score,
+        onsets.intensity as onset_intensity,
+        onsets.session_key as onset_session_key,
+        onsets.session_number as onset_session_number,
+        onsets.session_date as onset_date,
+        repairs.session_number as repair_session_number,
+        repairs.session_date as repair_date,
+        onsets.n_series_scores - ruptures.onset_number as n_further
+    from ruptures
+    inner join scores as onsets
         on
-            onsets.episode_key = series.episode_key
-            and onsets.instrument = series.instrument
-            and onsets.series_therapist = series.series_therapist
-            and onsets.score_number = series.score_number
-    left join repairs
+            ruptures.series_no = onsets.series_no
+            and ruptures.onset_number = onsets.score_number
+    left join scores as repairs
         on
-            onsets.episode_key = repairs.episode_key
-            and onsets.instrument = repairs.instrument
-            and onsets.series_therapist = repairs.series_therapist
-            and onsets.score_number = repairs.onset_number
-    left join series as repaired
-        on
-            repairs.episode_key = repaired.episode_key
-            and repairs.instrument = repaired.instrument
-            and repairs.series_therapist = repaired.series_therapist
-            and repairs.score_number = repaired.score_number
-    where onsets.step = 'onset'
+            ruptures.series_no = repairs.series_no
+            and ruptures.repair_number = repairs.score_number
 )
 
 select * from final

@@ -7,60 +7,48 @@ scores as (
     select * from {{ ref('int_alliance__session_score') }}
 ),
 
-rows_with_any as (
-    select distinct
-        session_key,
-        instrument
-    from {{ ref('int_score__used') }}
-    where is_valid
+steps as (
+    select * from {{ ref('int_rupture__step') }} where method = 'default_rc3'
 ),
 
 series as (
-    select * from {{ ref('int_alliance__series') }}
-),
-
-steps as (
-    select * from {{ ref('int_rupture__default_step') }}
-),
-
-ruptures as (
-    select * from {{ ref('int_rupture__onset') }}
+    select * from {{ ref('int_rupture__score') }}
 ),
 
 parameters as (
     select * from {{ ref('int_instrument__parameter') }}
 ),
 
-baselines as (
+compared as (
     select
         series.session_key,
         series.instrument,
-        steps.compared_with as baseline
-    from series
-    inner join steps
-        on
-            series.episode_key = steps.episode_key
-            and series.instrument = steps.instrument
-            and series.series_therapist = steps.series_therapist
-            and series.score_number = steps.score_number
+        steps.compared_with as baseline,
+        steps.step
+    from steps
+    inner join series
+        on steps.series_no = series.series_no and steps.score_number = series.score_number
 ),
 
-inside as (
-    select distinct
-        scores.session_key,
-        scores.instrument
+-- The last onset and the last repair of the row's own series, up to its session; a repair
+-- is never an onset itself.
+placed as (
+    select
+        scores.*,
+        compared.baseline,
+        {% for step in ['onset', 'repair'] -%}
+        max(case when compared.step = '{{ step }}' then scores.session_number end) over (
+            partition by
+                scores.episode_key, scores.instrument, scores.series_therapist_key
+            order by scores.session_number
+            rows between unbounded preceding and current row
+        ) as last_{{ step }}{{ ',' if not loop.last }}
+        {% endfor %}
     from scores
-    inner join ruptures
+    left join compared
         on
-            scores.episode_key = ruptures.episode_key
-            and scores.instrument = ruptures.instrument
-            and coalesce(scores.series_therapist_key, 'none') = ruptures.series_therapist
-    where
-        ruptures.onset_session_number <= scores.session_number
-        and (
-            ruptures.repair_session_number is null
-            or scores.session_number < ruptures.repair_session_number
-        )
+            scores.session_key = compared.session_key
+            and scores.instrument = compared.instrument
 ),
 
 final as (
@@ -82,44 +70,13 @@ final as (
         scores.therapist_goal - scores.client_goal as gap_goal,
         scores.therapist_task - scores.client_task as gap_task,
         scores.therapist_bond - scores.client_bond as gap_bond,
-        case
-            when scores.client_total is null then null
-            when scores.instrument = 'SRS'
-                then case
-                    when {{ le('scores.client_total', 34) }} then 'weak'
-                    when {{ lt('scores.client_total', 39) }} then 'moderate'
-                    else 'strong'
-                end
-            when
-                {{ lt(
-                    'scores.client_total',
-                    band_level('alliance.band_weak_below', 'parameters')
-                ) }}
-                then 'weak'
-            when
-                {{ lt(
-                    'scores.client_total',
-                    band_level('alliance.band_strong_from', 'parameters')
-                ) }}
-                then 'moderate'
-            else 'strong'
-        end as band,
-        baselines.baseline,
-        inside.session_key is not null as in_open_rupture
-    from scores
-    inner join rows_with_any
-        on
-            scores.session_key = rows_with_any.session_key
-            and scores.instrument = rows_with_any.instrument
+        {{ alliance_band('scores.client_total', 'scores.instrument', 'parameters') }}
+            as band,
+        scores.baseline,
+        coalesce(scores.last_onset > coalesce(scores.last_repair, 0), false)
+            as in_open_rupture
+    from placed as scores
     inner join parameters on scores.instrument = parameters.instrument
-    left join baselines
-        on
-            scores.session_key = baselines.session_key
-            and scores.instrument = baselines.instrument
-    left join inside
-        on
-            scores.session_key = inside.session_key
-            and scores.instrument = inside.instrument
 )
 
 select * from final

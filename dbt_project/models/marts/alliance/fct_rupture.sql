@@ -1,14 +1,10 @@
--- One row a rupture a method: a drop of the client's alliance beyond measurement error
--- from where this pair usually stands, and whether it came back.
+-- One row a rupture a method: where the alliance fell by the method's rule, and whether
+-- it came back. Counts of different methods are never counts of the same thing.
 -- Rule: measurement.md D
 with
 
 ruptures as (
     select * from {{ ref('int_rupture__onset') }}
-),
-
-troughs as (
-    select * from {{ ref('int_rupture__trough') }}
 ),
 
 leads as (
@@ -20,11 +16,15 @@ parameters as (
 ),
 
 methods as (
-    select * from {{ ref('rupture_method') }}
+    select * from {{ ref('int_rupture__method') }}
 ),
 
 episodes as (
     select * from {{ ref('int_episode__described') }}
+),
+
+thresholds as (
+    select * from {{ ref('rupture_threshold') }}
 ),
 
 first_seen as (
@@ -46,8 +46,9 @@ judged as (
         ]) }} as rupture_key,
         ruptures.*,
         methods.method_version,
-        troughs.trough_score,
         leads.lead_component,
+        thresholds.total_up_to,
+        thresholds.likely_intensity_from,
         ruptures.baseline - ruptures.onset_score as drop_size,
         (ruptures.baseline - ruptures.onset_score) / parameters.rc_total as drop_ratio,
         case
@@ -66,21 +67,12 @@ judged as (
         end as status
     from ruptures
     inner join methods on ruptures.method = methods.method
-    inner join parameters on ruptures.instrument = parameters.instrument
     inner join episodes on ruptures.episode_key = episodes.episode_key
-    inner join troughs
-        on
-            ruptures.method = troughs.method
-            and ruptures.episode_key = troughs.episode_key
-            and ruptures.instrument = troughs.instrument
-            and ruptures.series_therapist = troughs.series_therapist
-            and ruptures.onset_number = troughs.onset_number
+    left join parameters on ruptures.instrument = parameters.instrument
+    left join thresholds on ruptures.method = thresholds.method
     left join leads
         on
-            ruptures.method = leads.method
-            and ruptures.episode_key = leads.episode_key
-            and ruptures.instrument = leads.instrument
-            and ruptures.series_therapist = leads.series_therapist
+            ruptures.walk_no = leads.walk_no
             and ruptures.onset_number = leads.onset_number
 ),
 
@@ -104,13 +96,15 @@ final as (
         case
             when {{ ge('judged.drop_ratio', setting('rupture.likely_ratio')) }}
                 then 'likely'
+            when judged.onset_intensity >= judged.likely_intensity_from then 'likely'
+            when {{ le('judged.onset_score', 'judged.total_up_to') }} then 'likely'
             else 'possible'
         end as strength,
         coalesce(judged.lead_component, 'none') as lead_component,
         case
             when judged.status = 'pending' then null
             when judged.repair_number is null then 'l'
-            when judged.repair_number = judged.onset_number + 1 then 'v'
+            when judged.repair_number <= judged.onset_number + 1 then 'v'
             else 'u'
         end as shape,
         judged.status,

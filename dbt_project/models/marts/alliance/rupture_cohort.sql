@@ -1,5 +1,5 @@
 -- What each episode with an attended session shows by each method, on its primary
--- instrument. Episodes with too few forms are a group of their own, never "no rupture".
+-- instrument; by the methods of one instrument alone, on that one. Episodes with too few forms are a group of their own, never "no rupture".
 -- Rule: measurement.md H
 with
 
@@ -8,19 +8,34 @@ episodes as (
 ),
 
 methods as (
-    select * from {{ ref('rupture_method') }}
+    select * from {{ ref('int_rupture__method') }}
 ),
 
 primaries as (
     select * from {{ ref('int_alliance__primary_instrument') }}
 ),
 
-series as (
-    select * from {{ ref('int_alliance__series') }}
+scores as (
+    select * from {{ ref('int_rupture__score') }}
 ),
 
 ruptures as (
     select * from {{ ref('fct_rupture') }}
+),
+
+cells as (
+    select
+        episodes.episode_key,
+        methods.method,
+        methods.min_scores,
+        case methods.method
+            when 'psq_direct' then 'PSQ'
+            when 'srs_concern' then 'SRS'
+            else primaries.instrument
+        end as instrument
+    from episodes
+    cross join methods
+    left join primaries on episodes.episode_key = primaries.episode_key
 ),
 
 scored as (
@@ -29,7 +44,7 @@ scored as (
         instrument,
         cast(count(*) as integer) as n_scores,
         max(n_series_scores) as longest_series
-    from series
+    from scores
     group by episode_key, instrument
 ),
 
@@ -66,13 +81,13 @@ firsts as (
 
 final as (
     select
-        episodes.episode_key,
-        methods.method,
-        primaries.instrument,
+        cells.episode_key,
+        cells.method,
+        cells.instrument,
         case
             when
                 scored.longest_series is null
-                or scored.longest_series < methods.min_scores
+                or scored.longest_series < cells.min_scores
                 then 'insufficient'
             when counted.n_ruptures is null then 'no_rupture'
             when counted.n_unrepaired > 0 then 'unrepaired'
@@ -84,23 +99,21 @@ final as (
         firsts.onset_session_number as first_rupture_session,
         firsts.lead_component,
         coalesce(scored.n_scores, 0) as n_scores
-    from episodes
-    cross join methods
-    left join primaries on episodes.episode_key = primaries.episode_key
+    from cells
     left join scored
         on
-            episodes.episode_key = scored.episode_key
-            and primaries.instrument = scored.instrument
+            cells.episode_key = scored.episode_key
+            and cells.instrument = scored.instrument
     left join counted
         on
-            episodes.episode_key = counted.episode_key
-            and methods.method = counted.method
-            and primaries.instrument = counted.instrument
+            cells.episode_key = counted.episode_key
+            and cells.method = counted.method
+            and cells.instrument = counted.instrument
     left join firsts
         on
-            episodes.episode_key = firsts.episode_key
-            and methods.method = firsts.method
-            and primaries.instrument = firsts.instrument
+            cells.episode_key = firsts.episode_key
+            and cells.method = firsts.method
+            and cells.instrument = firsts.instrument
             and firsts.choice = 1
 )
 

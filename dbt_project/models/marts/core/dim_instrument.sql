@@ -3,15 +3,15 @@
 with
 
 instruments as (
-    select * from {{ ref('instrument') }}
+    select * from {{ ref('int_registry__instrument') }}
 ),
 
 raters as (
-    select * from {{ ref('instrument_rater') }}
+    select * from {{ ref('int_registry__rater') }}
 ),
 
 scales as (
-    select * from {{ ref('instrument_scale') }}
+    select * from {{ ref('int_registry__scale') }}
 ),
 
 parameters as (
@@ -22,14 +22,15 @@ items as (
     select
         instrument,
         subscale,
-        {{ joined_in_order('item', 'item_order') }} as item_list
+        {{ joined_in_order('item', 'item_order') }} as item_list,
+        cast(count(*) as integer) as n_items
     from (
         select
             instrument,
-            case when subscale = 'form' then 'form' else subscale end as subscale,
+            subscale,
             item,
             lpad(item, 16, '0') as item_order
-        from {{ ref('instrument_item') }}
+        from {{ ref('int_registry__item') }}
         where subscale <> 'not_scored'
     ) as registry
     group by instrument, subscale
@@ -43,7 +44,7 @@ final as (
         items.subscale,
         instruments.domain,
         items.item_list,
-        scales.n_items,
+        items.n_items,
         scales.scale_min,
         scales.scale_max,
         instruments.item_min,
@@ -61,6 +62,10 @@ final as (
             as clinical_cut,
         case when items.subscale = 'total' then parameters.functional_cut end
             as functional_cut,
+        case
+            when items.subscale = 'total' and parameters.functional_cut is not null
+                then parameters.functional_rule
+        end as functional_rule,
         case
             when scales.rule in ('mean_of_subscales', 'sum_of_subscales')
                 then 'needs every subscale'

@@ -44,24 +44,11 @@ containing as (
             partition by
                 recorded.client_key, recorded.system, recorded.code, recorded.recorded_on
             order by
-                case when spans.episode_origin = 'reported' then 0 else 1 end,
-                spans.opened_on desc,
-                spans.episode_key
+                {{ episode_choice('spans') }}
         ) as choice
     from recorded
     inner join spans on recorded.client_key = spans.client_key
-    where
-        (
-            spans.episode_origin = 'reported'
-            and spans.opened_on <= recorded.recorded_on
-            and (spans.bound_on is null or recorded.recorded_on <= spans.bound_on)
-        )
-        or (
-            spans.episode_origin = 'derived'
-            and {{ days_between('spans.opened_on', 'recorded.recorded_on') }} <= 30
-            and {{ days_between('recorded.recorded_on', 'spans.last_attended_on') }}
-            <= {{ setting('episodes.gap_days') }}
-        )
+    where {{ episode_holds('spans', 'recorded.recorded_on') }}
 ),
 
 placed as (
@@ -78,15 +65,29 @@ placed as (
             and containing.choice = 1
 ),
 
-index_codes as (
+first_codes as (
     select
         client_key,
         episode_key,
-        'icd10' as system,
         split_part(diagnosis_codes, ';', 1) as code,
         session_date as recorded_on
     from sessions
     where diagnosis_codes is not null
+),
+
+-- A session names codes without their system; their shapes tell them apart.
+index_codes as (
+    select
+        client_key,
+        episode_key,
+        case
+            when substr(code, 2, 1) between 'A' and 'Z' then 'icd11'
+            when substr(code, 1, 1) between '0' and '9' then 'icd9'
+            else 'icd10'
+        end as system,
+        code,
+        recorded_on
+    from first_codes
 ),
 
 -- Where the first session names no code: the latest active diagnosis up to its date.

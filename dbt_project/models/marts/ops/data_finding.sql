@@ -1,6 +1,7 @@
 -- What the build saw and did not count, as numbers: rows held out until their parent
--- arrives, times that came twice, answers that are none.
--- Rule: design.md (the door), measurement.md A4, B1, B2
+-- arrives, times that came twice or never were, answers that are none, forms that are
+-- published and feed nothing.
+-- Rule: design.md (the door), measurement.md A, A3, A4, B1, B2, B10, F2
 with
 
 clients as (
@@ -13,6 +14,7 @@ held as (
         ('int_measure__current', 'measures'),
         ('int_episode__current', 'episodes'),
         ('int_diagnosis__current', 'diagnoses'),
+        ('int_goal__current', 'goals'),
     ] -%}
     select
         'held_until_client_arrives' as finding,
@@ -36,23 +38,142 @@ held_items as (
     where measures.administration_key is null
 ),
 
+read_items as (
+    select
+        forms.administration_key,
+        forms.domain,
+        items.item,
+        items.value_kind,
+        registry.item is not null as is_known,
+        answered.value is not null or form_answers.item is not null as is_answered
+    from {{ ref('int_administration__timed') }} as forms
+    inner join {{ ref('int_measure_item__current') }} as items
+        on forms.administration_key = items.administration_key
+    left join (
+        select distinct
+            instrument,
+            item
+        from {{ ref('int_registry__item') }}
+    ) as registry
+        on forms.instrument = registry.instrument and items.item = registry.item
+    left join {{ ref('int_item__answered') }} as answered
+        on
+            forms.administration_key = answered.administration_key
+            and items.item = answered.item
+            and answered.subscale = 'total'
+    left join {{ ref('int_form__read') }} as form_answers
+        on
+            forms.administration_key = form_answers.administration_key
+            and items.item = form_answers.item
+    where forms.is_known_instrument and forms.is_right_rater
+),
+
+scored_items as (
+    select distinct
+        instrument,
+        item
+    from {{ ref('int_registry__item') }}
+    where subscale in ('total', 'form')
+),
+
 not_answered as (
     select
-        case items.value_kind
-            when 'empty' then 'item_empty'
-            when 'text' then 'item_not_a_number'
-            when 'conflict' then 'item_with_two_values'
+        case
+            when not read_items.is_known then 'item_unknown'
+            when read_items.value_kind = 'empty' then 'item_empty'
+            when read_items.value_kind = 'text' then 'item_not_a_number'
+            when read_items.value_kind = 'conflict' then 'item_with_two_values'
             else 'item_out_of_range'
         end as finding,
         'measure_items' as table_name,
-        count(distinct items.administration_key || '|' || items.item) as n_rows
-    from {{ ref('int_item__answered') }} as answered
-    inner join {{ ref('int_measure_item__current') }} as items
-        on
-            answered.administration_key = items.administration_key
-            and answered.item = items.item
-    where answered.value is null
+        count(*) as n_rows
+    from read_items
+    inner join {{ ref('int_administration__timed') }} as forms
+        on read_items.administration_key = forms.administration_key
+    left join scored_items
+        on forms.instrument = scored_items.instrument and read_items.item = scored_items.item
+    where
+        not read_items.is_known
+        or (scored_items.item is not null and not read_items.is_answered)
     group by 1
+),
+
+clocks as (
+    select
+        case clock_finding when 'twice' then 'time_came_twice' else 'time_never_was' end
+            as finding,
+        table_name,
+        count(*) as n_rows
+    from (
+        select
+            'sessions' as table_name,
+            clock_finding
+        from {{ ref('int_session__timed') }}
+        union all
+        select
+            'measures' as table_name,
+            clock_finding
+        from {{ ref('int_administration__timed') }}
+    ) as moments
+    where clock_finding is not null
+    group by 1, table_name
+),
+
+first_attended as (
+    select
+        client_key,
+        min(session_date) as first_session_date
+    from {{ ref('int_session__numbered') }}
+    where session_number is not null
+    group by client_key
+),
+
+loose_forms as (
+    select
+        linked.administration_key,
+        linked.is_other_version,
+        linked.domain = 'form' and not linked.is_right_rater as is_form_of_wrong_rater,
+        linked.session_key is null
+        and linked.administered_on < first_attended.first_session_date as is_before_first,
+        sessions.session_key is not null
+        and sessions.client_key <> linked.client_key as is_anothers_session,
+        linked.session_key is not null
+        and linked.is_known_instrument
+        and linked.is_right_rater
+        and used.administration_key is null as is_not_used
+    from {{ ref('int_administration__linked') }} as linked
+    left join {{ ref('int_session__current') }} as sessions
+        on linked.named_session_key = sessions.session_key
+    left join {{ ref('int_administration__used') }} as used
+        on linked.administration_key = used.administration_key
+    left join first_attended on linked.client_key = first_attended.client_key
+),
+
+forms as (
+    {% for finding, condition in [
+        ('form_of_another_version', 'is_other_version'),
+        ('session_form_wrong_rater', 'is_form_of_wrong_rater'),
+        ('form_before_first_session', 'is_before_first'),
+        ('form_names_anothers_session', 'is_anothers_session'),
+        ('form_beside_the_used_one', 'is_not_used'),
+    ] -%}
+    select
+        '{{ finding }}' as finding,
+        'measures' as table_name,
+        count(*) as n_rows
+    from loose_forms
+    where {{ condition }}
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
+goals as (
+    select
+        'goal_wrong_rater' as finding,
+        'goals' as table_name,
+        count(*) as n_rows
+    from {{ ref('int_goal__current') }}
+    where rater not in ('client', 'therapist')
 ),
 
 totals as (
@@ -65,7 +186,7 @@ totals as (
         on
             forms.administration_key = scores.administration_key
             and scores.subscale = 'total'
-    inner join {{ ref('instrument') }} as instruments
+    inner join {{ ref('int_registry__instrument') }} as instruments
         on forms.instrument = instruments.instrument
     where
         least(
@@ -73,7 +194,7 @@ totals as (
             abs(
                 forms.total_reported / coalesce(instruments.sum_divisor, 1) - scores.score
             )
-        ) > 0.05
+        ) > 0.05 + {{ eps() }}
 ),
 
 cycles as (
@@ -105,6 +226,12 @@ every_finding as (
     select * from not_answered
     union all
     select * from totals
+    union all
+    select * from clocks
+    union all
+    select * from forms
+    union all
+    select * from goals
     union all
     select * from cycles
     union all
