@@ -129,16 +129,80 @@ def build(
 
 
 @app.command()
-def validate() -> None:
-    """Let the gate judge the candidate."""
+def validate(
+    explain: Annotated[
+        str, typer.Option("--explain", metavar="CHECK", help="What a check means.")
+    ] = "",
+    waive: Annotated[
+        str,
+        typer.Option("--waive", metavar="CHECK", help="Let a check fail for a while."),
+    ] = "",
+    reason: Annotated[str, typer.Option(help="Why it may fail; logged.")] = "",
+    by: Annotated[str, typer.Option(help="Who says so; logged.")] = "",
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Last day of the waiver."),
+    ] = None,
+    source: Annotated[str, typer.Option(help="Waive it for this source alone.")] = "",
+    json_: Json = False,
+) -> None:
+    """Let the gate judge the candidate; explain a check; waive one."""
     from rapport import night as chain
 
     settings = _settings()
+    if explain:
+        _explain_check(settings, explain, as_json=json_)
+        return
+    if waive:
+        _waive_check(settings, waive, reason, by, _date(until), source)
+        return
     with observe.step("validate", "check the candidate"):
         counts = chain.validate(settings, _last_run(settings))
     n_passed = int(counts["n_checks"]) - int(counts["n_failed"])
     observe.say(
         f"{n_passed} of {counts['n_checks']} checks passed; next: rapport publish"
+    )
+
+
+def _explain_check(settings: Settings, name: str, *, as_json: bool) -> None:
+    from rapport.report import explain_check, print_check, print_json
+
+    found = explain_check(settings, name)
+    if as_json:
+        print_json(found)
+    else:
+        print_check(found)
+
+
+def _waive_check(
+    settings: Settings,
+    check: str,
+    reason: str,
+    by: str,
+    until: date | None,
+    source: str,
+) -> None:
+    from datetime import UTC
+
+    from pydantic import ValidationError
+
+    from rapport.errors import UsageError
+    from rapport.validate import Waiver, add_waiver
+
+    try:
+        waiver = Waiver(
+            check=check, reason=reason, by=by, expires_on=until, source=source or None
+        )
+    except ValidationError:
+        raise UsageError(
+            "a waiver needs --reason (5 to 500 characters), --by and --until DATE; "
+            "--source is a folder name of inbox/",
+            next_step="docs/how-to/waive-a-check.md",
+        ) from None
+    add_waiver(settings, waiver, datetime.now(UTC).date())
+    observe.say(
+        f"{check} is waived until {waiver.expires_on} (logged in the vault's audit log); "
+        "next: rapport validate, then rapport publish, dashboard, digest; or rapport night"
     )
 
 
@@ -212,6 +276,26 @@ def doctor(json_: Json = False) -> None:
         print_doctor(findings)
     if any(not finding["ok"] for finding in findings["checks"]):
         raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+def explain(
+    episode_key: Annotated[str, typer.Argument(help="Published key of an episode.")],
+    method: Annotated[
+        str, typer.Option(help="Method whose ruptures are told.")
+    ] = "default_rc3",
+    json_: Json = False,
+) -> None:
+    """Tell in words and a small plot why an episode's ruptures and signals stand."""
+    from rapport.explain import explain as explained
+    from rapport.explain import to_text
+    from rapport.report import print_json
+
+    found = explained(_settings(), episode_key, method)
+    if json_:
+        print_json(found)
+    else:
+        print(to_text(found), end="")
 
 
 @app.command()
@@ -398,15 +482,25 @@ def quarantine_retry(
 def identity_export(
     reason: Annotated[str, typer.Option(help="Why; written to the audit log.")],
     out: Annotated[Path | None, typer.Option(help="File; default stdout.")] = None,
+    open_signals: Annotated[
+        bool, typer.Option("--open-signals", help="Only clients with an open signal.")
+    ] = False,
 ) -> None:
     """Write CSV client_key,source,client_id; every use is logged."""
     import csv
 
+    from rapport.ask import clients_with_open_signals
     from rapport.privacy import Vault, append_audit
 
     settings = _settings()
-    append_audit(settings.home, "identity_export", "all clients", reason)
-    people = Vault(settings.home).people()
+    wanted = clients_with_open_signals(settings) if open_signals else None
+    whom = "all clients" if wanted is None else "clients with open signals"
+    append_audit(settings.home, "identity_export", whom, reason)
+    people = [
+        person
+        for person in Vault(settings.home).people()
+        if wanted is None or person[0] in wanted
+    ]
     header = ("client_key", "source", "client_id")
     if out is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows([header, *people])
