@@ -33,7 +33,15 @@ demo = typer.Typer(help="A synthetic clinic with planted truth.", no_args_is_hel
 identity = typer.Typer(
     help="From keys back to chart numbers, logged.", no_args_is_help=True
 )
+mapping = typer.Typer(
+    help="Vendor mappings: list, try on a file, propose.", no_args_is_help=True
+)
+quarantine = typer.Typer(
+    help="Refused rows and files: why, and again.", no_args_is_help=True
+)
 app.add_typer(demo, name="demo")
+app.add_typer(mapping, name="mapping")
+app.add_typer(quarantine, name="quarantine")
 app.add_typer(identity, name="identity")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -310,6 +318,70 @@ def sql(
         prompt(settings, format_, limit)
 
 
+@mapping.command("list")
+def mapping_list(json_: Json = False) -> None:
+    """List the shipped presets and the clinic's own mappings."""
+    from rapport.mapping_report import mappings_of, print_mappings
+    from rapport.report import print_json
+
+    found = mappings_of(_settings())
+    if json_:
+        print_json(found)
+    else:
+        print_mappings(found)
+
+
+@mapping.command("check")
+def mapping_check(
+    source: Annotated[str, typer.Argument(help="The folder's name under inbox/.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files to try it on; none takes the next delivery."),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Try a mapping and load nothing: what maps where, and where the rows would go."""
+    from rapport.ingest.preview import check_mapping
+    from rapport.mapping_report import print_check
+    from rapport.night import open_keys
+    from rapport.report import print_json
+
+    settings = _settings()
+    keys = None if files else open_keys(settings)
+    found = check_mapping(settings, source, files or [], keys)
+    if json_:
+        print_json(found)
+    else:
+        print_check(found)
+    if found["refused"] or any(file["rows"]["quarantined"] for file in found["files"]):
+        raise typer.Exit(ExitCode.NEEDS_PERSON)
+
+
+@mapping.command("infer")
+def mapping_infer(
+    file: Annotated[Path, typer.Argument(help="A file that nobody has mapped.")],
+    out: Annotated[Path | None, typer.Option(help="File; default stdout.")] = None,
+) -> None:
+    """Propose a mapping from headers and types; what is unsure is marked."""
+    from rapport.errors import UsageError
+    from rapport.mapping.infer import propose_mapping
+
+    text = propose_mapping(file)
+    n_unsure = text.count("# unsure:")
+    if out is None:
+        print(text, end="")
+    else:
+        if out.exists():
+            raise UsageError("the file to write is there already; name another")
+        out.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        out.write_text(text, encoding="utf-8")
+        observe.say(f"written: {out}")
+    observe.say(
+        f"{n_unsure} lines are marked unsure; next: correct them, then"
+        " rapport mapping check SOURCE FILE"
+    )
+
+
 @demo.command("generate")
 def demo_generate(
     clients: Annotated[int, typer.Option(min=1, help="How many clients.")],
@@ -353,6 +425,57 @@ def demo_check(
         return
     for line in detector_lines(found):
         print(line)
+
+
+@quarantine.command("list")
+def quarantine_list(json_: Json = False) -> None:
+    """List the deliveries of which something is in quarantine."""
+    from rapport.quarantine import print_quarantined, quarantined
+    from rapport.report import print_json
+
+    found = quarantined(_settings())
+    if json_:
+        print_json(found)
+    else:
+        print_quarantined(found)
+
+
+@quarantine.command("show")
+def quarantine_show(
+    batch: Annotated[str, typer.Argument(help="The delivery's opaque id.")],
+    values: Annotated[
+        bool, typer.Option("--values", help="Cells too; terminal only, and logged.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Show why, in which rows, and what to do."""
+    from rapport.quarantine import print_shown, shown
+    from rapport.report import print_json
+
+    found = shown(_settings(), batch, values=values)
+    if json_:
+        print_json(found)
+    else:
+        print_shown(found)
+
+
+@quarantine.command("retry")
+def quarantine_retry(
+    batch: Annotated[str, typer.Argument(help="The delivery's opaque id.")],
+) -> None:
+    """Read a delivery again, as it lies in the inbox now, in place of what was loaded."""
+    from rapport import night as chain
+    from rapport.report import new_quarantine, quarantine_lines
+
+    settings = _settings()
+    counts = chain.retry_delivery(settings, batch)
+    observe.say(
+        f"{counts['batch_id']}: {counts['outcome']}, {counts['n_rows_in']:,} rows in: "
+        f"{counts['n_rows_loaded']:,} loaded, {counts['n_rows_quarantined']:,} in "
+        "quarantine; next: rapport night"
+    )
+    left = {row for row in new_quarantine(settings) if row[0] == batch}
+    _exit_for_quarantine(quarantine_lines(settings, left))
 
 
 @identity.command("export")

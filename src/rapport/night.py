@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
 from rapport import observe
-from rapport.errors import GateRefused, RapportError
+from rapport.errors import GateRefused, RapportError, UsageError
 from rapport.ingest.inbox import Found, discover
 from rapport.ingest.load import Door
-from rapport.privacy import KeyRing, audit_head
+from rapport.privacy import KeyRing, append_audit, audit_head
+from rapport.quarantine import delivery_of
 from rapport.settings import Settings
 from rapport.state import ControlState, Delivery, Refusal, Run, writer_lock
 from rapport.warehouse import (
@@ -91,8 +92,10 @@ def load_delivery(settings: Settings, batch_id: str) -> Safe:
     return {"batch_id": batch_id, "outcome": "known"}
 
 
-def _load(door: Door, found: Found, state: ControlState) -> Safe:
-    outcome = door.load(found, state)
+def _load(
+    door: Door, found: Found, state: ControlState, replaces: Delivery | None = None
+) -> Safe:
+    outcome = door.load(found, state, replaces=replaces)
     counts: dict[str, int | str] = {
         "batch_id": outcome.batch_id,
         "source": outcome.source,
@@ -106,6 +109,31 @@ def _load(door: Door, found: Found, state: ControlState) -> Safe:
     }
     observe.event("delivery_loaded", **counts)
     return counts
+
+
+def retry_delivery(settings: Settings, batch_id: str) -> Safe:
+    """Read a known delivery again, as it lies in the inbox now.
+
+    This is how a person says that a corrected file, or a corrected mapping, is right. What
+    was loaded of it is replaced in one transaction.
+
+    Raises:
+        UsageError: the ledger knows no such delivery, or the inbox has it no longer.
+    """
+    with writer_lock(settings.home):
+        known = delivery_of(settings, batch_id)
+        keys = open_keys(settings)
+        for found in discover(settings).complete:
+            if keys.batch_id(found.source, found.delivery_id) != batch_id:
+                continue
+            append_audit(settings.home, "quarantine_retry", batch_id, "read again")
+            with Door(settings, keys) as door:
+                return _load(door, found, ControlState(settings.home), known)
+    raise UsageError(
+        f"delivery {batch_id} is no longer in the inbox",
+        next_step="deliver the corrected export under a new delivery id",
+        reason="delivery_gone",
+    )
 
 
 def ingest(settings: Settings) -> Safe:

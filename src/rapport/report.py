@@ -14,6 +14,7 @@ from typing import Any
 from rapport import observe
 from rapport.errors import RapportError
 from rapport.ingest.inbox import discover
+from rapport.ingest.reasons import PAGE, meaning_of
 from rapport.privacy import KeyRing, verify_audit
 from rapport.settings import Settings, setting_sources
 from rapport.state import ControlState
@@ -25,30 +26,6 @@ from rapport.validate import (
 )
 from rapport.warehouse import open_published, published_path
 
-WHAT_IT_MEANS = {
-    "boolean_unreadable": "not true or false",
-    "code_unreadable": "not in the shape of a code",
-    "date_unreadable": "not an ISO 8601 date",
-    "delivery_changed": "a known delivery came with other bytes",
-    "encoding_unreadable": "not UTF-8 text",
-    "file_empty": "the file is empty",
-    "file_unknown": "no mapping knows this file name",
-    "header_unrecognised": "fewer than half of the headers are known",
-    "manifest_unreadable": "manifest.json is not readable",
-    "merge_cycle": "the merges lead back to where they began",
-    "merge_to_itself": "a client is merged into itself",
-    "not_a_file": "not a plain file",
-    "number_unreadable": "not a number",
-    "required_column_missing": "a required column is missing",
-    "required_value_missing": "required, and empty",
-    "row_too_long": "more cells than the header",
-    "row_too_short": "fewer cells than the header",
-    "row_unparsable": "a quote is never closed",
-    "source_unmapped": "no mapping for this source: write mappings/<source>.toml",
-    "timestamp_unreadable": "not an ISO 8601 date and time",
-    "unterminated_last_row": "the last row has no line end: the file was cut off",
-    "value_too_long": "longer than its column allows",
-}
 _MOST_LINES = 20
 
 
@@ -79,14 +56,15 @@ def quarantine_lines(settings: Settings, refusals: set[tuple[Any, ...]]) -> list
             where = f"first in row {first}" if first else "the whole file"
             where += f", column {column}" if column else ""
             times = f" ({n_rows:,} rows)" if n_rows > 1 else ""
-            lines.append(
-                f"  {where}: {WHAT_IT_MEANS.get(reason, reason)}{times} [{reason}]"
-            )
+            lines.append(f"  {where}: {meaning_of(reason)}{times} [{reason}]")
         if len(found) > _MOST_LINES:
             lines.append(f"  … and {len(found) - _MOST_LINES} more reasons")
+    batches = sorted({batch for _, batch, _ in groups})
+    which = batches[0] if len(batches) == 1 else "BATCH"
     lines.append(
-        "Everything else is loaded. Correct these rows in the export and deliver them "
-        "under a new delivery id. Steps: docs/how-to/fix-quarantined-rows.md"
+        "Everything else is loaded. Correct these in the export or the mapping, then: "
+        f"rapport quarantine retry {which}. Why, and which rows: rapport quarantine show "
+        f"{which}. Steps: docs/how-to/fix-quarantined-rows.md; reasons: {PAGE}"
     )
     return lines
 

@@ -207,6 +207,7 @@ class Inbox(_Section):
     settle_seconds: float = Field(5.0, ge=0, le=3600)
     incomplete_after_hours: float = Field(24.0, gt=0)
     max_bad_share: float = Field(1.0, gt=0, le=1)
+    max_inflated_gb: float = Field(20.0, gt=0, le=10_000)
 
 
 class Warehouse(_Section):

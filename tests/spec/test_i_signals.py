@@ -32,24 +32,29 @@ def signals(shown: Shown, signal: str) -> list[Signal]:
 
 @given(f"{STEADY} 3")
 def test_a_rupture_opens_at_its_onset(shown: Shown) -> None:
+    """`rupture` opens at the onset of each `default_rc3` rupture, primary instrument."""
     assert signals(shown, "rupture") == [(day(4, 4), None, None)]
     assert signals(shown, "rupture_unrepaired") == []
 
 
 @given(f"{STEADY} 3 3 3 4.25")
 def test_a_repair_within_three_scores_closes_it(shown: Shown) -> None:
+    """`rupture` closes at a repair within 3 scores (`repaired`); then none escalates."""
     assert signals(shown, "rupture") == [(day(4, 7), day(7, 7), "repaired")]
     assert signals(shown, "rupture_unrepaired") == []
 
 
 @given(f"{STEADY} 3 3 3 3")
 def test_the_third_further_score_without_repair_escalates_it(shown: Shown) -> None:
+    """The third further score without repair closes `rupture` (`escalated`) and opens
+    `rupture_unrepaired`."""
     assert signals(shown, "rupture") == [(day(4, 7), day(7, 7), "escalated")]
     assert signals(shown, "rupture_unrepaired") == [(day(7, 7), None, None)]
 
 
 @given(f"{STEADY} 3 3 3 3 3 4.25")
 def test_a_late_repair_closes_rupture_unrepaired(shown: Shown) -> None:
+    """`rupture_unrepaired` closes at the late repair (`repaired`)."""
     assert signals(shown, "rupture_unrepaired") == [(day(7, 9), day(9, 9), "repaired")]
 
 
@@ -61,11 +66,13 @@ def test_two_sessions_with_another_therapist_close_it(shown: Shown) -> None:
 
 @given(f"{STEADY} 3 -@T2 3 -@T2")
 def test_one_covering_session_at_a_time_closes_nothing(shown: Shown) -> None:
+    """`therapist_changed` needs two consecutive attended sessions of the episode."""
     assert signals(shown, "rupture") == [(day(4, 7), None, None)]
 
 
 @given(f"{STEADY} -@T2 3 -@T2")
 def test_sessions_before_the_opening_one_do_not_count(shown: Shown) -> None:
+    """`therapist_changed`: both sessions come after the opening one."""
     assert signals(shown, "rupture") == [(day(5, 6), None, None)]
 
 
@@ -78,17 +85,20 @@ def test_a_change_of_therapist_before_the_repair_comes_first(shown: Shown) -> No
 
 @given(f"{STEADY} 3 4.25 -@T2 -@T2")
 def test_a_repair_before_a_change_of_therapist_comes_first(shown: Shown) -> None:
+    """`therapist_changed` counts before either of the other two only."""
     assert signals(shown, "rupture") == [(day(4, 7), day(5, 7), "repaired")]
 
 
 @given(f"{STEADY} 3 -@T2 -@T2 3 3 3")
 def test_rupture_unrepaired_opens_whatever_closed_rupture(shown: Shown) -> None:
+    """`rupture_unrepaired` opens at that third further score, whatever closed `rupture`."""
     assert signals(shown, "rupture") == [(day(4, 9), day(6, 9), "therapist_changed")]
     assert signals(shown, "rupture_unrepaired") == [(day(9, 9), None, None)]
 
 
 @given(f"{STEADY} 3 3 3 3 -@T2 -@T2 4.25")
 def test_a_change_of_therapist_closes_rupture_unrepaired(shown: Shown) -> None:
+    """`rupture_unrepaired` closes by `therapist_changed` likewise."""
     assert signals(shown, "rupture_unrepaired") == [
         (day(7, 10), day(9, 10), "therapist_changed")
     ]
@@ -109,6 +119,7 @@ def test_the_therapist_of_a_rupture_is_that_of_its_series(shown: Shown) -> None:
 
 @given(f"{STEADY} 3 4@T2 4@T2 4@T2 4@T2 4@T2")
 def test_the_therapist_of_a_rupture_may_not_be_the_episodes(shown: Shown) -> None:
+    """Of the two rupture signals `therapist_key` is the series', here not the episode's."""
     rows = shown.of(
         "select signals.therapist_key = episodes.therapist_key from"
         " outcomes.fct_care_signal as signals join core.fct_episode as episodes"
@@ -137,6 +148,7 @@ def test_only_the_primary_instrument_opens_signals(shown: Shown) -> None:
 
 @given("4.25 4.25 4.25 3.50 4.00")
 def test_evidence_is_method_session_numbers_and_ratios(shown: Shown) -> None:
+    """`evidence` is a small JSON of method, session numbers and ratios."""
     ((evidence,),) = shown.of(
         "select evidence from outcomes.fct_care_signal where client_key = @"
     )
@@ -150,6 +162,8 @@ def test_evidence_is_method_session_numbers_and_ratios(shown: Shown) -> None:
 
 @given(f"{STEADY} 3", closed=True)
 def test_an_open_signal_closes_with_its_reported_episode(shown: Shown) -> None:
+    """Whatever is open at an episode's end closes there (`episode_closed`): `closed_on` of
+    a reported episode."""
     assert signals(shown, "rupture") == [(day(4, 4), "2026-06-25", "episode_closed")]
 
 
@@ -178,6 +192,7 @@ def _open_at_as_of(clinic: Clinic, client: str) -> None:
 
 @given(_open_at_as_of)
 def test_a_reported_episode_is_not_ended_by_its_gap(shown: Shown) -> None:
+    """Reported episodes are never closed by inactivity, nor are their signals."""
     assert signals(shown, "rupture") == [("2026-01-26", None, None)]
 
 
@@ -211,16 +226,19 @@ def _closing_around_the_end(end: str) -> Draw:
 
 @given(_closing_around_the_end("2026-02-02"))
 def test_what_closes_on_the_last_day_keeps_its_reason(shown: Shown) -> None:
+    """Only what would close *later* than the end closes as `episode_closed`."""
     assert signals(shown, "rupture") == [("2026-01-26", "2026-02-02", "repaired")]
 
 
 @given(_closing_around_the_end("2026-02-01"))
 def test_what_would_close_later_closes_at_the_end(shown: Shown) -> None:
+    """Whatever would close later closes at the end (`episode_closed`)."""
     assert signals(shown, "rupture") == [("2026-01-26", "2026-02-01", "episode_closed")]
 
 
 @given(_closing_around_the_end("2026-01-26"))
 def test_what_opens_on_the_last_day_opens_and_closes(shown: Shown) -> None:
+    """Nothing opens *after* the end; on its day it does, and closes there."""
     assert signals(shown, "rupture") == [("2026-01-26", "2026-01-26", "episode_closed")]
 
 
@@ -253,6 +271,7 @@ def _stalled(*after: str) -> Draw:
 
 @given(_stalled("-"))
 def test_a_stall_opens_a_return_to_the_alliance(shown: Shown) -> None:
+    """`stall_return_to_alliance` opens on the stall date; `instrument` is the scored one."""
     assert signals(shown, "stall_return_to_alliance") == [(day(6, 7), None, None)]
     assert shown.of("select instrument from outcomes.fct_care_signal where client_key = @"
                     ) == [("PCL-5",)]  # fmt: skip
@@ -260,6 +279,7 @@ def test_a_stall_opens_a_return_to_the_alliance(shown: Shown) -> None:
 
 @given(_stalled("-", "w"))
 def test_an_alliance_form_in_the_next_two_sessions_reviews_it(shown: Shown) -> None:
+    """It closes at the review session of G3 (`reviewed`): a client alliance total."""
     assert signals(shown, "stall_return_to_alliance") == [
         (day(6, 8), day(8, 8), "reviewed")
     ]
@@ -267,6 +287,7 @@ def test_an_alliance_form_in_the_next_two_sessions_reviews_it(shown: Shown) -> N
 
 @given(_stalled("s", "-"))
 def test_strengthening_work_reviews_it(shown: Shown) -> None:
+    """It closes at the review session of G3 (`reviewed`): strengthening work."""
     assert signals(shown, "stall_return_to_alliance") == [
         (day(6, 8), day(7, 8), "reviewed")
     ]
@@ -274,11 +295,13 @@ def test_strengthening_work_reviews_it(shown: Shown) -> None:
 
 @given(_stalled("-", "-", "w"))
 def test_a_third_session_does_not_review_it(shown: Shown) -> None:
+    """G3 looks at the next 2 attended sessions."""
     assert signals(shown, "stall_return_to_alliance") == [(day(6, 9), None, None)]
 
 
 @given(_stalled("-", "-", "-", "20"))
 def test_a_gain_resumes_it(shown: Shown) -> None:
+    """It closes at the resumption (`resumed`), on the form's date."""
     assert signals(shown, "stall_return_to_alliance") == [
         (day(6, 10), day(10, 10), "resumed")
     ]
@@ -286,6 +309,7 @@ def test_a_gain_resumes_it(shown: Shown) -> None:
 
 @given(_stalled("20", "w"))
 def test_a_resumption_before_the_review_comes_first(shown: Shown) -> None:
+    """First of: review session, resumption."""
     assert signals(shown, "stall_return_to_alliance") == [
         (day(6, 8), day(7, 8), "resumed")
     ]
@@ -293,6 +317,7 @@ def test_a_resumption_before_the_review_comes_first(shown: Shown) -> None:
 
 @given(_stalled("20w"))
 def test_both_on_one_date_is_reviewed(shown: Shown) -> None:
+    """Both on one date: `reviewed`."""
     assert signals(shown, "stall_return_to_alliance") == [
         (day(6, 7), day(7, 7), "reviewed")
     ]
@@ -324,11 +349,14 @@ def _forms(drawing: str) -> Draw:
 
 @given(_forms("S r S"))
 def test_persistent_strain_opens(shown: Shown) -> None:
+    """`therapist_strain` opens at a form with `is_persistent`, none open."""
     assert signals(shown, "therapist_strain") == [(day(3, 3), None, None)]
 
 
 @given(_forms("S S - r r S S"))
 def test_the_second_of_two_forms_without_strain_settles_it(shown: Shown) -> None:
+    """It closes at the second of two consecutive later forms with `is_strained` = false
+    (`settled`); a later persistent form opens the next."""
     assert signals(shown, "therapist_strain") == [
         (day(2, 7), day(5, 7), "settled"),
         (day(7, 7), None, None),
@@ -337,11 +365,13 @@ def test_the_second_of_two_forms_without_strain_settles_it(shown: Shown) -> None
 
 @given(_forms("S S r ? r r"))
 def test_an_unknown_form_is_none_without_strain(shown: Shown) -> None:
+    """A form whose `is_strained` is null is not one with `is_strained` = false."""
     assert signals(shown, "therapist_strain") == [(day(2, 6), day(6, 6), "settled")]
 
 
 @given(_forms("S S S S r S r"))
 def test_none_opens_while_one_is_open(shown: Shown) -> None:
+    """`therapist_strain` opens when none is open."""
     assert signals(shown, "therapist_strain") == [(day(2, 7), None, None)]
 
 
@@ -379,26 +409,31 @@ def test_two_pairs_with_the_client_lower_open_a_mismatch(shown: Shown) -> None:
 
 @given(_goals("4:2 4:2 4:2"))
 def test_a_client_who_is_higher_opens_none(shown: Shown) -> None:
+    """`goal_mismatch` needs the client lower at both, or `T_GOALS` ≥ 3."""
     assert signals(shown, "goal_mismatch") == []
 
 
 @given(_goals("4:2! 4:2 4:2"))
 def test_unless_the_therapist_noted_it_at_either_session(shown: Shown) -> None:
+    """`T_GOALS` ≥ 3 on a form at either session opens it with the client higher, too."""
     assert signals(shown, "goal_mismatch") == [(day(2, 3), None, None)]
 
 
 @given(_goals("4:2 4:2 4:2!"))
 def test_a_later_note_opens_it_then(shown: Shown) -> None:
+    """It opens at the second of the two pairs of which one has the note."""
     assert signals(shown, "goal_mismatch") == [(day(3, 3), None, None)]
 
 
 @given(_goals("2:4 4:2 2:4 4:2"))
 def test_pairs_of_opposite_sign_open_none(shown: Shown) -> None:
+    """The two pairs have the same sign."""
     assert signals(shown, "goal_mismatch") == []
 
 
 @given(_goals("2:4 2:4 3.25:4 2:4 2:4 4:2"))
 def test_a_closer_pair_or_the_other_sign_settles_it(shown: Shown) -> None:
+    """It closes at the next pair with |gap| < 1·u or the other sign (`settled`)."""
     assert signals(shown, "goal_mismatch") == [
         (day(2, 6), day(3, 6), "settled"),
         (day(5, 6), day(6, 6), "settled"),
@@ -413,6 +448,7 @@ def test_a_unit_is_wider_on_a_wider_scale(shown: Shown) -> None:
 
 @given(_goals("4:5.5 4:5.5", "WAI-S"))
 def test_a_gap_of_exactly_one_unit_is_reached(shown: Shown) -> None:
+    """|gap| ≥ 1·u: a gap of 1.5 on the WAI-S."""
     assert signals(shown, "goal_mismatch") == [(day(2, 2), None, None)]
 
 
@@ -429,11 +465,13 @@ def test_a_weak_third_session_opens(shown: Shown) -> None:
 
 @given("2 2 3 2")
 def test_the_third_session_decides_when_it_has_a_total(shown: Shown) -> None:
+    """Early alliance (G2) is that of session 3, when it has a total."""
     assert signals(shown, "weak_early_alliance") == []
 
 
 @given("2 2 - -")
 def test_a_weak_second_session_waits_for_the_fifth(shown: Shown) -> None:
+    """From session 2 or 1 only once 5 sessions are attended: here 4 are."""
     assert signals(shown, "weak_early_alliance") == []
 
 
@@ -445,6 +483,7 @@ def test_from_the_second_only_once_five_are_attended(shown: Shown) -> None:
 
 @given("2 - - - - 2 4")
 def test_from_the_first_only_when_no_other_has_a_total(shown: Shown) -> None:
+    """From session 1 once 5 are attended; closes at the next total that is not weak."""
     assert signals(shown, "weak_early_alliance") == [
         (day(1, 7), day(7, 7), "recovered")
     ]
@@ -474,11 +513,13 @@ def test_a_score_reliably_worse_than_the_first_opens(shown: Shown) -> None:
 
 @given(_totals("ORS", (25, 20.01, 20)))
 def test_on_the_ors_lower_is_worse(shown: Shown) -> None:
+    """ORS: 5 points, higher is better."""
     assert signals(shown, "deterioration") == [(day(3, 3), None, None)]
 
 
 @given(_totals("ITQ", (10, 40)))
 def test_no_reliable_change_no_deterioration(shown: Shown) -> None:
+    """The ITQ has no reliable change here, so nothing is reliably worse."""
     assert signals(shown, "deterioration") == []
 
 
@@ -507,12 +548,14 @@ def test_two_missed_in_a_row_open_a_disengagement(shown: Shown) -> None:
 @given(_calendar(("2026-06-01", "no_show"), ("2026-06-08", "no_show"),
                  ("2026-06-22", "attended")))  # fmt: skip
 def test_missed_before_session_one_do_not_count(shown: Shown) -> None:
+    """`disengagement` opens after session 1."""
     assert signals(shown, "disengagement") == []
 
 
 @given(_calendar(("2026-06-01", "attended"), ("2026-06-08", "no_show"),
                  ("2026-06-15", "attended"), ("2026-06-22", "no_show")))  # fmt: skip
 def test_an_attended_session_between_breaks_the_row(shown: Shown) -> None:
+    """(a) Two consecutive missed sessions: an attended one between breaks the row."""
     assert signals(shown, "disengagement") == []
 
 
@@ -525,6 +568,7 @@ def test_twenty_eight_days_of_silence_open_a_disengagement(shown: Shown) -> None
 
 @given(_calendar(("2026-06-03", "attended")))
 def test_twenty_seven_days_do_not(shown: Shown) -> None:
+    """(b) 27 days are no silence."""
     assert signals(shown, "disengagement") == []
 
 
@@ -536,11 +580,13 @@ def test_a_booking_within_fourteen_days_is_contact_planned(shown: Shown) -> None
 
 @given(_calendar(("2026-06-01", "attended"), ("2026-07-14", "scheduled")))
 def test_a_booking_after_fifteen_days_is_not(shown: Shown) -> None:
+    """(b) A session row dated d + 15 does not keep d from opening."""
     assert signals(shown, "disengagement") == [("2026-06-29", None, None)]
 
 
 @given(_calendar(("2026-06-01", "attended"), ("2026-07-01", "voided")))
 def test_a_voided_session_is_no_booking(shown: Shown) -> None:
+    """(b) In any status but voided."""
     assert signals(shown, "disengagement") == [("2026-06-29", None, None)]
 
 
@@ -576,6 +622,7 @@ def test_whichever_comes_first(shown: Shown) -> None:
 @given(_calendar(("2026-04-01", "attended"), ("2026-05-20", "no_show"),
                  ("2026-05-22", "no_show")))  # fmt: skip
 def test_silence_opens_once_until_someone_comes(shown: Shown) -> None:
+    """None open: a silence that has opened is not opened again by missed sessions."""
     assert signals(shown, "disengagement") == [("2026-04-29", None, None)]
 
 
@@ -605,6 +652,7 @@ def test_the_log_says_nothing_that_is_no_number_or_name(night: Night) -> None:
 
 
 def test_a_signal_closes_on_or_after_its_opening(night: Night) -> None:
+    """A row is open without a closing date and reason, closed with both."""
     ((n, n_wrong),) = night.con.execute(
         "select count(*), count(*) filter (where closed_on < opened_on or"
         " (closed_on is null) <> (closed_reason is null) or (status = 'open')"
@@ -615,6 +663,7 @@ def test_a_signal_closes_on_or_after_its_opening(night: Night) -> None:
 
 
 def test_a_signal_is_first_detected_on_the_night_of_the_build(night: Night) -> None:
+    """`first_detected_at` is the night the row first appeared."""
     rows = night.con.execute(
         "select distinct first_detected_at::varchar from outcomes.fct_care_signal"
     ).fetchall()

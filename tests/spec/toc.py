@@ -11,5 +11,6 @@ CHAPTERS = (
     "test_g_outcomes",
     "test_h_cohorts",
     "test_i_signals",
+    "test_j_settings",
     "test_k_edges",
 )

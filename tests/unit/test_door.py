@@ -90,7 +90,7 @@ def test_a_bad_row_is_quarantined_and_the_rest_is_loaded(
         ("sessions.csv", "", "file_empty"),
         ("sessions.csv", "S1,A1,T1,2026-01-01T10:00,attended\n", "header_unrecognised"),
         ("Doe_Jane.csv", "a,b\n1,2\n", "file_unknown"),
-        ("sessions.csv", b"session_id,client_id,therapist_id,started_at\nS\xff,A,T,2026-01-01\n",
+        ("sessions.csv", b"session_id,client_id,therapist_id,started_at\nS\x81,A,T,2026-01-01\n",
          "encoding_unreadable"),
     ],
 )  # fmt: skip

@@ -64,6 +64,14 @@ def cell_of(column: Column, text: str, alias: str) -> Cell:
     return cell
 
 
+def absent_cell(column: Column) -> Cell:
+    """Return what a column becomes in a file that does not have it."""
+    cell = _READERS[column.kind](column, "null::varchar", "absent")
+    if column.kind == "item_value":
+        return Cell([("value", "DOUBLE", "null"), ("value_kind", "VARCHAR", "'empty'")])
+    return Cell([(name, type_, "null") for name, type_, _ in cell.outputs])
+
+
 def _id(column: Column, text: str, alias: str) -> Cell:
     return Cell(
         [(column.key_name, "VARCHAR", f"{alias}.value")],

@@ -19,6 +19,7 @@ from rapport.settings import SOURCE_NAME, Settings
 
 SUCCESS = "_SUCCESS"
 MANIFEST = "manifest.json"
+_JUNK = frozenset(["__macosx", ".ds_store", "thumbs.db", "desktop.ini"])
 _STILL_WRITTEN = (".part", ".tmp", ".crdownload", ".filepart")
 
 
@@ -36,10 +37,16 @@ class Found:
             (
                 entry
                 for entry in self.folder.iterdir()
-                if entry.name != SUCCESS and not is_still_written(entry.name)
+                if entry.name != SUCCESS
+                and not is_still_written(entry.name)
+                and not is_junk(entry.name)
             ),
             key=lambda entry: os.fsencode(entry.name),
         )
+
+    def n_junk(self) -> int:
+        """Count what an operating system left in the folder."""
+        return sum(is_junk(entry.name) for entry in self.folder.iterdir())
 
     def stat_mark(self) -> str:
         """Return a hash of names, sizes and times: equal marks need no hashing."""
@@ -159,6 +166,11 @@ def _complete_wrapping(found: Found) -> bool:
 def is_still_written(name: str) -> bool:
     """Tell whether a name means that the file is not finished, or is not data."""
     return name.startswith((".", "~$")) or name.lower().endswith(_STILL_WRITTEN)
+
+
+def is_junk(name: str) -> bool:
+    """Tell whether an operating system left this file or folder there."""
+    return name.lower() in _JUNK or name.startswith("._")
 
 
 def is_plain_file(path: Path) -> bool:

@@ -2,7 +2,8 @@
 
 read -> map -> check -> write Parquet under a temporary name -> fsync -> rename -> commit
 the ledger. The ledger commit is the moment of truth: a bronze file without its ledger
-row does not exist, and is written anew by the next try.
+row does not exist, and is written anew by the next try. A retry writes beside what the
+ledger names, so that a kill leaves the delivery as it was or as it is corrected.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,16 +21,22 @@ from typing import Any, Literal, Self, TypeAlias
 import duckdb
 from duckdb.func import FunctionNullHandling
 
-from rapport.errors import DiskFull, is_disk_full
-from rapport.ingest.cells import Cell, cell_of
-from rapport.ingest.delimited import (
-    FileRefused,
-    drop_unterminated_row,
-    ends_with_newline,
-    read_delimited,
-    read_header,
-)
+from rapport.errors import DiskFull, RapportError, is_disk_full
+from rapport.ingest.cells import Cell, absent_cell, cell_of
+from rapport.ingest.drift import drift_of_header, drift_of_values
 from rapport.ingest.inbox import MANIFEST, Found, is_plain_file
+from rapport.ingest.lookup import Lookup, Lookups
+from rapport.ingest.raw import FileRefused, RawTable, is_header
+from rapport.ingest.readers import (
+    DeliveryFiles,
+    Listing,
+    Source,
+    can_read,
+    choose_parts,
+    sweep_temporary,
+)
+from rapport.ingest.reasons import REASONS
+from rapport.ingest.shape import Shape, excuse_deletions
 from rapport.ingest.translate import OTHER_SOURCE_MARK, CodeLists, Translator
 from rapport.mapping import (
     BY_NAME,
@@ -38,7 +46,7 @@ from rapport.mapping import (
     load_mapping,
     read_own_instruments,
 )
-from rapport.mapping.vendor import normal_header
+from rapport.mapping.vendor import KnownHeaders, known_to
 from rapport.privacy import KeyRing, Vault
 from rapport.settings import Settings
 from rapport.state import ControlState, Delivery, LedgerRow, Notice, Refusal
@@ -66,7 +74,16 @@ class Outcome:
 
 @dataclass
 class _Account:
-    """What one delivery has come to so far."""
+    """What one delivery has come to so far.
+
+    Attributes:
+        files: opaque name -> true name, for the vault.
+        tables: tables that it brought.
+        partial: tables of which something was refused.
+        bronze: (table, path below bronze/, rows) of each file written.
+        columns: (table, pattern of the mapping) -> the known columns in their order.
+        hides_tables: a refused archive may have held any table.
+    """
 
     ledger: list[LedgerRow] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
@@ -75,6 +92,8 @@ class _Account:
     tables: set[str] = field(default_factory=set)
     partial: set[str] = field(default_factory=set)
     bronze: list[tuple[str, str, int]] = field(default_factory=list)
+    columns: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    hides_tables: bool = False
 
 
 class Door:
@@ -91,11 +110,14 @@ class Door:
         self.vault = Vault(self.home)
         seeds = settings.project_root / "dbt_project" / "seeds"
         own = read_own_instruments(settings.home / "instruments", seeds)
-        codes = CodeLists(seeds, own)
-        self.translator = Translator(keys, codes)
+        self.codes = CodeLists(seeds, own)
+        self.translator = Translator(keys, self.codes)
         self._open = ExitStack()
+        # Told of every table of a file that is read: its opaque name, how it is shaped.
+        self.on_shape: Callable[[str, Shape], None] = lambda name, shape: None
 
     def __enter__(self) -> Self:
+        sweep_temporary(self.settings)
         self.con = self._open.enter_context(scratch(self.settings))
         for function, n_arguments in (
             (self.translator.value_of, 3),
@@ -113,10 +135,18 @@ class Door:
     def __exit__(self, *raised: object) -> None:
         self._open.close()
 
-    def load(self, found: Found, state: ControlState) -> Outcome:
-        """Load one complete delivery that the ledger does not know.
+    def load(
+        self, found: Found, state: ControlState, *, replaces: Delivery | None = None
+    ) -> Outcome:
+        """Load one complete delivery.
 
         Rows that can't stand are quarantined with their reason; nothing else is lost.
+
+        Args:
+            found: the delivery.
+            state: the control store.
+            replaces: what the ledger knows of it, when a person has it read again; else
+                the ledger does not know it.
 
         Raises:
             DiskFull: no room; nothing of it is kept and the next try repeats it.
@@ -126,21 +156,29 @@ class Door:
         stat_mark, digest = found.stat_mark(), found.digest()
         manifest = _manifest(found.folder)
         account = _Account()
-        mapping = load_mapping(self.home, found.source)
+        mapping = load_mapping(self.home, found.source, self.codes.spellings)
+        before = state.bronze_of(batch) if replaces else {}
+        quarantine = _Quarantine(self.home, found.source, batch)
+        quarantine.recover(replaces)
+        now = datetime.now(UTC)
         try:
             if mapping is None:
                 account.refusals.append(
                     Refusal("delivery", "", "", "source_unmapped", 0, None)
                 )
             else:
-                _Loading(self, found, batch, mapping, account).run()
+                with closing(self.con.cursor()) as con:
+                    _Loading(
+                        self, con, found, batch, mapping, account, state, before,
+                        quarantine.folder_for(now, replaces),
+                    ).run()  # fmt: skip
         except (OSError, duckdb.Error) as error:
             if is_disk_full(error):
                 raise DiskFull(
                     f"loading delivery {batch}", again="rapport ingest"
                 ) from None
             raise
-        now = datetime.now(UTC)
+        _check_reasons(account)
         self.vault.name_delivery(batch, found.source, found.delivery_id, account.files)
         quarantined = sum(row.rows_quarantined for row in account.ledger)
         outcome: DeliveryOutcome = "loaded"
@@ -152,17 +190,27 @@ class Door:
                 found.source,
                 digest,
                 stat_mark,
-                manifest.received_at or now,
+                _received_at(manifest, replaces, digest, now),
                 now,
                 outcome,
                 len(account.files),
             ),
-            modes={table: _mode(manifest, account, table) for table in account.tables},
+            modes={
+                table: _mode(manifest, account, table, mapping)
+                for table in account.tables
+            },
             bronze=account.bronze,
             ledger=account.ledger,
             refusals=account.refusals,
             notices=account.notices,
+            columns=account.columns,
+            replace=replaces is not None,
         )
+        if replaces:
+            quarantine.settle(now)
+            written = {path for _, path, _ in account.bronze}
+            for path in set(before.values()) - written:
+                (self.home / "bronze" / path).unlink(missing_ok=True)
         return Outcome(
             batch,
             found.source,
@@ -182,52 +230,122 @@ class Manifest:
     """What is read of a delivery's ``manifest.json``; other keys are kept nowhere."""
 
     received_at: datetime | None
-    snapshots: frozenset[str]
+    modes: dict[str, str]
     is_readable: bool
 
 
 def _manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not path.exists():
-        return Manifest(None, frozenset(), True)
+        return Manifest(None, {}, True)
     try:
         said: dict[str, Any] = json.loads(path.read_text("utf-8"))
         tables = said.get("tables", {})
-        snapshots = frozenset(
-            table
+        modes = {
+            table: about["mode"]
             for table, about in tables.items()
-            if table in BY_NAME and about.get("mode") == "snapshot"
-        )
+            if table in BY_NAME and about.get("mode") in ("snapshot", "delta")
+        }
         text = said.get("received_at")
         received = datetime.fromisoformat(text) if text else None
     except (OSError, ValueError, AttributeError, TypeError):
-        return Manifest(None, frozenset(), False)
+        return Manifest(None, {}, False)
     if received is not None and received.tzinfo is None:
         received = received.replace(tzinfo=UTC)
-    return Manifest(received, snapshots, True)
+    return Manifest(received, modes, True)
 
 
-def _mode(manifest: Manifest, account: _Account, table: str) -> str:
-    """A snapshot with refused rows deletes nothing: what it lacks may be among them."""
-    whole = table in manifest.snapshots and table not in account.partial
-    return "snapshot" if whole else "delta"
+def _received_at(
+    manifest: Manifest, replaces: Delivery | None, digest: str, now: datetime
+) -> datetime:
+    """Say when the delivery was received; a retry must not move what was known when.
+
+    Rows that were loaded stay known since they were; other bytes of a delivery of which
+    nothing was loaded are received when they are read.
+    """
+    if replaces and (replaces.digest == digest or replaces.outcome != "refused"):
+        return replaces.received_at
+    return manifest.received_at or now
+
+
+def _check_reasons(account: _Account) -> None:
+    """Hold every reason against the registry that a person reads of it in."""
+    said = {refusal.reason for refusal in account.refusals}
+    said |= {notice.reason for notice in account.notices}
+    for reason in sorted(said - set(REASONS)):
+        raise RapportError(
+            f"reason {reason} is not in the registry", reason="reason_unknown"
+        )
+
+
+class _Quarantine:
+    """Where the refused rows and files of one delivery lie.
+
+    A retry writes into a folder of its own, named after its moment; it takes the old
+    one's place once the ledger has committed, or at the next retry after a kill.
+    """
+
+    def __init__(self, home: Path, source: str, batch: str) -> None:
+        self.folder = home / "quarantine" / source / batch
+
+    def folder_for(self, now: datetime, replaces: Delivery | None) -> Path:
+        """Return where this try may write."""
+        return self._beside(now) if replaces else self.folder
+
+    def recover(self, known: Delivery | None) -> None:
+        """Finish or discard what an interrupted try left."""
+        if known is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        committed = self._beside(known.picked_up_at)
+        if committed.exists():
+            self.settle(known.picked_up_at)
+        for left in self.folder.parent.glob(f"{self.folder.name}.*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+    def settle(self, moment: datetime) -> None:
+        """Put what a retry wrote in the place of what was there."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        beside = self._beside(moment)
+        if beside.exists():
+            os.replace(beside, self.folder)
+
+    def _beside(self, moment: datetime) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.{moment:%Y%m%d%H%M%S%f}")
+
+
+def _mode(
+    manifest: Manifest, account: _Account, table: str, mapping: Mapping | None
+) -> str:
+    """Return how a table of a delivery is taken: as the manifest says, else the mapping.
+
+    A snapshot with refused rows deletes nothing: what it lacks may be among them.
+    """
+    default = mapping.mode_of(table) if mapping else "delta"
+    is_partial = table in account.partial or account.hides_tables
+    return "delta" if is_partial else manifest.modes.get(table, default)
 
 
 class _Loading:
-    """The work on one delivery, in a scratch database of its own."""
+    """The work on one delivery, over a connection of its own to the scratch database."""
 
     def __init__(
         self,
         door: Door,
+        con: duckdb.DuckDBPyConnection,
         found: Found,
         batch: str,
         mapping: Mapping,
         account: _Account,
+        state: ControlState,
+        before: dict[str, str],
+        quarantine: Path,
     ) -> None:
-        self.door, self.found, self.batch = door, found, batch
+        self.door, self.con = door, con
+        self.found, self.batch = found, batch
         self.mapping, self.account = mapping, account
-        self.quarantine = door.home / "quarantine" / found.source / batch
-        self.con = door.con
+        self.state, self.before = state, before
+        self.quarantine = quarantine
         self.loaded_tables: dict[str, int] = {}
 
     def run(self) -> None:
@@ -236,68 +354,110 @@ class _Loading:
             self.account.refusals.append(
                 Refusal("manifest", "", "", "manifest_unreadable", 0, None)
             )
-        self._clear_scratch()
         self.con.execute(f"set threads = {self._n_threads()}")
         self.con.execute(
             "create temp table spelling"
             " (kind varchar, text varchar, value varchar, token varchar)"
         )
-        for number, member in enumerate(self._members(), start=1):
-            self._file(number, member)
+        self.seen_before = self.state.columns_before(self.found.source, self.batch)
+        with DeliveryFiles(self.con, self.door.settings, self.found) as self.files:
+            listing = self.files.list_sources(self.mapping)
+            self.lookups = Lookups(self.con, listing.sources, self._read_joined)
+            self._account_for_others(listing)
+            for source, parts in self._chosen(listing):
+                self._source(source, parts)
         self._refuse_merge_cycles()
+        if self._is_too_bad():
+            return
         self._count_duplicates()
         self._remember()
         self._write_bronze()
-        self._clear_scratch()
-
-    def _members(self) -> list[Path]:
-        return [m for m in self.found.members() if m.name != MANIFEST]
 
     def _sweep(self) -> None:
         """Remove what an interrupted try of this delivery left behind."""
-        if self.quarantine.exists():
-            shutil.rmtree(self.quarantine)
         bronze = self.door.home / "bronze" / self.found.source
-        for left in bronze.glob(f"*/{self.batch}.parquet*"):
-            left.unlink()
+        kept = set(self.before.values())
+        for left in bronze.glob(f"*/{self.batch}.*"):
+            if left.relative_to(self.door.home / "bronze").as_posix() not in kept:
+                left.unlink()
 
     def _n_threads(self) -> int:
         """One thread for a small delivery: handing work around would cost more."""
-        n_bytes = sum(member.lstat().st_size for member in self._members())
+        n_bytes = sum(member.lstat().st_size for member in self.found.members())
         return 1 if n_bytes < _SMALL_BYTES else self.door.settings.warehouse.threads
 
-    def _clear_scratch(self) -> None:
-        """Drop what the delivery before left in the scratch database."""
-        left = self.con.execute(
-            "select table_name from duckdb_tables() where temporary"
-        ).fetchall()
-        for (name,) in left:
-            self.con.execute(f"drop table {name}")
+    # --- what the delivery holds ----------------------------------------------------
 
-    # --- one file -------------------------------------------------------------------
+    def _account_for_others(self, listing: Listing) -> None:
+        """Count what holds no table: ignored, junk, refused before it was read."""
+        for number, name in listing.ignored:
+            self.account.files[f"file-{number}"] = name
+            self._notice(f"file-{number}", "", "", "file_ignored")
+        for number, reason, n in listing.noticed:
+            name = f"file-{number}" if number else "delivery"
+            self._notice(name, "", "", reason, n)
+        n_sources = {s.delivered: 0 for s in listing.sources}
+        for source in listing.sources:
+            n_sources[source.delivered] += 1
+        for bad in listing.refused:
+            parts = [p for name in bad.names for p in self.mapping.of_file(name)]
+            is_member = bad.delivered in n_sources
+            if is_member and not parts:
+                # A member that the mapping has no word for, and that is no table.
+                self.account.files[f"file-{bad.number}"] = bad.true_name
+                self._notice(f"file-{bad.number}", "", "", "member_dropped")
+                continue
+            table = parts[0].table if parts else ""
+            self.account.hides_tables |= bad.refused.reason.startswith("archive_")
+            self._refuse(
+                f"{table or 'file'}-{bad.number}",
+                table,
+                bad.delivered,
+                bad.true_name,
+                bad.refused,
+            )
 
-    def _file(self, number: int, member: Path) -> None:
-        parts = self.mapping.of_file(member.name)
-        if not parts:
-            name = f"file-{number}"
-            self.account.files[name] = member.name
-            if self.mapping.is_ignored(member.name):
-                self.account.notices.append(Notice(name, "", "", "file_ignored", 0))
-            else:
-                self._refuse_file(name, "", member, FileRefused("file_unknown"))
-            return
-        for part in parts:
-            name = f"{part.table}-{number}"
-            self.account.files[name] = member.name
-            try:
-                self._table(name, number, member, part)
-            except FileRefused as refused:
-                self._refuse_file(name, part.table, member, refused)
+    def _chosen(self, listing: Listing) -> list[tuple[Source, list[FileMapping]]]:
+        """Return what is read, with the mapping's parts for it; count the rest."""
+        chosen = choose_parts(self.mapping, listing.sources)
+        known_files = {s.delivered for s in listing.sources if chosen[s.number]}
+        wanted, refused_files = [], set()
+        for source in listing.sources:
+            parts = chosen[source.number]
+            name = f"file-{source.number}"
+            is_filled = any(s.is_filled for s in listing.beside(source))
+            if parts and not source.is_filled and is_filled:
+                self.account.files[name] = source.true_name
+                self._notice(name, "", "", "sheet_empty")
+            elif parts:
+                wanted.append((source, parts))
+            elif any(self.mapping.is_joined(name) for name in source.names):
+                self._count_joined(source)
+            elif source.delivered in known_files:
+                self.account.files[name] = source.true_name
+                reason = "sheet_dropped" if source.sheet else "member_dropped"
+                if source.sheet and not source.sheet.is_visible:
+                    reason = "sheet_hidden"
+                self._notice(name, "", "", reason)
+            elif source.delivered not in refused_files:
+                refused_files.add(source.delivered)
+                self._refuse(
+                    name, "", source.delivered, source.true_name,
+                    FileRefused("file_unknown"),
+                )  # fmt: skip
+        return wanted
 
-    def _refuse_file(
-        self, name: str, table: str, member: Path, refused: FileRefused
+    def _notice(
+        self, file: str, table: str, column: str, reason: str, n_rows: int = 0
     ) -> None:
+        self.account.notices.append(Notice(file, table, column, reason, n_rows))
+
+    def _refuse(
+        self, name: str, table: str, path: Path, true_name: str, refused: FileRefused
+    ) -> None:
+        """Put a whole file, or what it holds for one table, into quarantine."""
         n_rows = refused.n_rows
+        self.account.files[name] = true_name
         self.account.ledger.append(
             LedgerRow(name, table or "none", None, n_rows, 0, n_rows, 0, 0, 0)
         )
@@ -305,56 +465,124 @@ class _Loading:
             Refusal(name, table, refused.column, refused.reason, n_rows, None)
         )
         self.account.partial.add(table)
+        self._keep_refused(name, path)
+
+    def _keep_refused(self, name: str, path: Path) -> None:
         self.quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if is_plain_file(member):
-            shutil.copyfile(member, self.quarantine / f"{name}.refused")
+        if is_plain_file(path):
+            shutil.copyfile(path, self.quarantine / f"{name}.refused")
 
-    def _table(self, name: str, number: int, member: Path, part: FileMapping) -> None:
-        if not is_plain_file(member):
-            raise FileRefused("not_a_file")
-        raw = read_header(member, part.delimiter)
-        table = BY_NAME[part.table]
-        places = _places(raw.headers)
-        n_columns = len(raw.headers)
-        self._check_header(name, table, part, raw.headers, places)
-        read_delimited(self.con, member, part.delimiter, raw)
-        if not ends_with_newline(member):
-            drop_unterminated_row(self.con)
-        missing = _missing_required(table, part, places)
-        if missing:
-            n_rows = self._one("select count(*) from raw") + self._one(
-                "select count(*) from unreadable"
-            )
-            raise FileRefused("required_column_missing", n_rows, missing[0])
-        self.account.tables.add(table.name)
-        self._sort_rows(name, number, table, part, places, n_columns)
+    # --- one file, or one sheet -----------------------------------------------------
 
-    def _check_header(
-        self,
-        name: str,
-        table: Table,
-        part: FileMapping,
-        headers: tuple[str, ...],
-        places: dict[str, int],
-    ) -> None:
-        """Refuse what does not look like a header; count columns that are dropped."""
-        known = part.known_headers()
-        n_known = sum(header in known for header in places)
-        if 2 * n_known < len(headers):
-            n_rows = _n_data_lines(self.found, self.account.files[name])
-            raise FileRefused("header_unrecognised", n_rows)
-        kept = {
-            normal_header(h)
-            for c in table.columns
-            if (h := part.header_of(c.name)) is not None
-        }
-        kept |= {normal_header(h) for parts in part.compose.values() for h in parts}
-        kept |= {normal_header(rule.column) for rule in part.filter}
-        for ordinal, header in enumerate(headers, start=1):
-            if normal_header(header) not in kept:
-                self.account.notices.append(
-                    Notice(name, table.name, f"column_{ordinal}", "column_dropped", 0)
+    def _source(self, source: Source, parts: list[FileMapping]) -> None:
+        known = known_to(parts)
+        for part in parts:
+            name = f"{part.table}-{source.number}"
+            self.account.files[name] = source.true_name
+            try:
+                if not can_read(part, source):
+                    raise FileRefused("format_unexpected")
+                self._table(name, source, part, known)
+            except FileRefused as refused:
+                self._refuse(
+                    name, part.table, source.delivered, source.true_name, refused
                 )
+
+    def _table(
+        self, name: str, source: Source, part: FileMapping, known: KnownHeaders
+    ) -> None:
+        table = BY_NAME[part.table]
+        looked_up = {join.name: self.lookups.of(join, part) for join in part.join}
+        raw = self.files.read(source, part, known)
+        if self.files.n_damaged:
+            self._notice(
+                name, table.name, "", "characters_lost_before", self.files.n_damaged
+            )
+        if not is_header(raw.headers, known):
+            raise FileRefused("header_unrecognised", self._n_raw_rows())
+        shape = self._shape(part, raw, looked_up)
+        missing = shape.missing()
+        if missing and part.is_optional:
+            self._notice(name, table.name, missing[0], "table_absent")
+            return
+        self.door.on_shape(name, shape)
+        seen = self.seen_before.get((table.name, part.match))
+        drift, columns = drift_of_header(
+            name, part, raw.headers, seen, shape.used_headers(), known
+        )
+        self.account.notices += drift
+        if missing:
+            raise FileRefused("required_column_missing", self._n_raw_rows(), missing[0])
+        for join, found in looked_up.items():
+            if found is not None and found.n_several:
+                self._notice(name, table.name, join, "join_ambiguous", found.n_several)
+        for conflict in shape.conflicts(self.con):
+            self._notice(
+                name,
+                table.name,
+                conflict.column,
+                "date_order_conflict",
+                conflict.n_rows,
+            )
+        self.account.tables.add(table.name)
+        self.account.columns[table.name, part.match] = columns
+        self._sort_rows(name, source.number, table, part, shape, raw)
+
+    def _shape(
+        self, part: FileMapping, raw: RawTable, looked_up: dict[str, Lookup | None]
+    ) -> Shape:
+        try:
+            return Shape(part, raw.headers, looked_up, self.door.codes.items_of)
+        except FileRefused as refused:
+            raise FileRefused(
+                refused.reason, self._n_raw_rows(), refused.column
+            ) from None
+
+    def _read_joined(self, source: Source, part: FileMapping) -> tuple[str, ...] | None:
+        """Read what rows are looked up in; its own entry says how it is written."""
+        own = [p for name in source.names for p in self.mapping.of_file(name)]
+        how = own[0] if own else part
+        join = [j.on.values() for j in part.join]
+        known = known_to([*own, part], [header for on in join for header in on])
+        try:
+            return self.files.read(source, how, known).headers
+        except FileRefused:
+            return None
+
+    def _count_joined(self, source: Source) -> None:
+        """Count the rows of a file that only feeds joins: known, and no rows of a table."""
+        name = f"file-{source.number}"
+        self.account.files[name] = source.true_name
+        joins = self.mapping.joins_of(source.names)
+        headers = [header for join in joins for header in join.on.values()]
+        part = FileMapping(match="*", table="clients")
+        try:
+            raw = self.files.read(source, part, known_to([part], headers))
+        except FileRefused as refused:
+            self._refuse(name, "", source.delivered, source.true_name, refused)
+            return
+        n_rows = self._n_raw_rows()
+        n_blank = self._one("select count(*) from blank_line")
+        n_in = n_rows + n_blank + raw.n_title_rows
+        self.account.ledger.append(
+            LedgerRow(
+                name,
+                "none",
+                raw.encoding,
+                n_in,
+                0,
+                0,
+                n_rows,
+                raw.n_title_rows,
+                n_blank,
+            )
+        )
+        self._notice(name, "", "", "file_joined", n_rows)
+
+    def _n_raw_rows(self) -> int:
+        return self._one(
+            "select (select count(*) from raw) + (select count(*) from unreadable)"
+        )
 
     def _sort_rows(
         self,
@@ -362,60 +590,104 @@ class _Loading:
         number: int,
         table: Table,
         part: FileMapping,
-        places: dict[str, int],
-        n_columns: int,
+        shape: Shape,
+        raw: RawTable,
     ) -> None:
         """Tell blank, filtered, bad and good rows apart; keep the good ones typed."""
         con = self.con
-        texts = _texts(table, part, places)
-        blank = " and ".join(
-            f"nullif(trim(c{n}), '') is null" for n in range(1, n_columns + 1)
-        )
-        filters = [_filter_sql(rule, places) for rule in part.filter]
-        dropped = " or ".join(filters) if filters else "false"
-        con.execute("drop table if exists row_kind")
-        con.execute("drop table if exists cell")
+        con.execute("drop table if exists typed")
+        here = shape.create_cells(con)
         cells = {
             column.name: cell_of(column, f"cell.{column.name}", f"s_{column.name}")
+            if column.name in here
+            else absent_cell(column)
             for column in table.columns
         }
-        con.execute(
-            "create temp table cell as select row_no, case when "
-            f"{blank} then 'blank' when {dropped} then 'filtered' else 'row' end as kind, "
-            + ", ".join(f"{sql} as {column}" for column, sql in texts.items())
-            + " from raw"
-        )
+        excuse_deletions(table, cells)
         self._translate(cells)
         typed, joins = _typed_select(cells)
-        con.execute("drop table if exists typed")
         con.execute(
             f"create temp table typed as select {typed} from {_with_parts(cells)}"
             f" as cell {joins}"
         )
         self._self_merges(table)
-        n_bad = self._quarantine_rows(name, table)
-        self._notices(name, table, cells)
+        counts = self._counts(cells)
+        n_bad = counts["bad"] + counts["unreadable"]
+        n_blank = counts["blank"] + counts["blank_line"]
+        n_footer = counts["footer"] + raw.n_title_rows
+        row = LedgerRow(
+            name,
+            table.name,
+            raw.encoding,
+            counts["row"]
+            + counts["unreadable"]
+            + counts["filtered"]
+            + n_footer
+            + n_blank,
+            counts["row"] - counts["bad"],
+            n_bad,
+            counts["filtered"],
+            n_footer,
+            n_blank,
+        )
+        if counts["filtered"]:
+            self._name_filters(name, table)
+        self._quarantine_rows(name, table, n_bad, counts["unreadable"])
+        self._notices(name, table, cells, counts)
+        if part.max_bad_share is not None and _bad_share([row]) > part.max_bad_share:
+            self.account.refusals.append(
+                Refusal(
+                    name, table.name, "", "bad_share_exceeded", row.rows_loaded, None
+                )
+            )
+            self.account.ledger.append(_moved_to_quarantine(row, row.rows_loaded))
+            self.account.partial.add(table.name)
+            return
+        self.account.ledger.append(row)
         outputs = [output for cell in cells.values() for output in cell.outputs]
         self._keep(table, outputs, number)
-        counts = dict(
-            con.execute("select kind, count(*) from cell group by kind").fetchall()
+
+    def _name_filters(self, name: str, table: Table) -> None:
+        """Count the rows that each rule left out, under the rule's name."""
+        found = self.con.execute(
+            "select rule, count(*) from cell where kind = 'filtered' group by rule"
+            " order by rule"
+        ).fetchall()
+        for rule, n in found:
+            self._notice(name, table.name, rule, "row_filtered", n)
+
+    def _counts(self, cells: dict[str, Cell]) -> dict[str, int]:
+        """Count, in one question, the rows of each kind and the notices."""
+        names = [
+            "bad",
+            "unreadable",
+            "blank_line",
+            "blank",
+            "filtered",
+            "footer",
+            "row",
+        ]
+        n_notices = len(_notice_conditions(cells))
+        names += [f"n{n}" for n in range(n_notices)]
+        notices = "".join(
+            f", count(*) filter (where len(bad) = 0 and n{n})" for n in range(n_notices)
         )
-        n_unreadable = self._one("select count(*) from unreadable")
-        n_blank = counts.get("blank", 0) + self._one("select count(*) from blank_line")
-        n_rows = counts.get("row", 0)
-        self.account.ledger.append(
-            LedgerRow(
-                name,
-                table.name,
-                "utf-8",
-                n_rows + counts.get("filtered", 0) + n_blank + n_unreadable,
-                n_rows - (n_bad - n_unreadable),
-                n_bad,
-                counts.get("filtered", 0),
-                0,
-                n_blank,
-            )
+        kinds = "".join(
+            f", count(*) filter (where kind = '{kind}')" for kind in names[3:7]
         )
+        found = self.con.execute(
+            f"""
+            select t.* exclude (notices), u.*, b.*, k.*, t.notices from
+                (select count(*) filter (where len(bad) > 0) as n_bad,
+                    [0{notices}] as notices from typed) as t,
+                (select count(*) from unreadable) as u,
+                (select count(*) from blank_line) as b,
+                (select {kinds.removeprefix(", ")} from cell) as k
+            """
+        ).fetchone()
+        assert found is not None
+        *counts, listed = found
+        return dict(zip(names, [*counts, *listed[1:]], strict=True))
 
     def _translate(self, cells: dict[str, Cell]) -> None:
         """Look every distinct spelling of the file up once."""
@@ -444,13 +716,13 @@ class _Loading:
                 " where old_client_key = new_client_key"
             )
 
-    def _quarantine_rows(self, name: str, table: Table) -> int:
-        """Write the bad rows whole, with their reasons; return how many there are."""
+    def _quarantine_rows(
+        self, name: str, table: Table, n_bad: int, n_unreadable: int
+    ) -> None:
+        """Write the bad rows whole, with their reasons."""
         con = self.con
-        n_bad = self._one("select count(*) from typed where len(bad) > 0")
-        n_unreadable = self._one("select count(*) from unreadable")
-        if n_bad + n_unreadable == 0:
-            return 0
+        if n_bad == 0:
+            return
         self.account.partial.add(table.name)
         self.quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = con.execute(
@@ -471,8 +743,9 @@ class _Loading:
             for column, reason, n, first in found
         ]
         con.execute(
-            "copy (select raw.*, typed.bad as reasons from raw join typed using (row_no)"
-            " where len(typed.bad) > 0 order by row_no) to"
+            "copy (select raw.*, bad.reasons from raw join (select row_no,"
+            " list_sort(list_distinct(flatten(list(bad)))) as reasons from typed"
+            " where len(bad) > 0 group by row_no) as bad using (row_no) order by row_no) to"
             f" '{_quoted(self.quarantine / f'{name}.rows.parquet')}' (format parquet)"
         )
         if n_unreadable:
@@ -481,25 +754,25 @@ class _Loading:
                 f" '{_quoted(self.quarantine / f'{name}.unreadable.parquet')}'"
                 " (format parquet)"
             )
-        return n_bad + n_unreadable
 
-    def _notices(self, name: str, table: Table, cells: dict[str, Cell]) -> None:
-        counted = [
-            (column, reason, f"n{n}")
-            for n, (column, reason) in enumerate(_notice_conditions(cells))
-        ]
-        if not counted:
-            return
-        sums = ", ".join(f"count(*) filter (where {alias})" for _, _, alias in counted)
-        row = self.con.execute(
-            f"select {sums} from typed where len(bad) = 0"
-        ).fetchone()
-        assert row is not None
-        self.account.notices += [
-            Notice(name, table.name, column, reason, n)
-            for (column, reason, _), n in zip(counted, row, strict=True)
-            if n
-        ]
+    def _notices(
+        self,
+        name: str,
+        table: Table,
+        cells: dict[str, Cell],
+        counts: dict[str, int],
+    ) -> None:
+        for n, (column, reason) in enumerate(_notice_conditions(cells)):
+            if counts[f"n{n}"]:
+                self._notice(name, table.name, column, reason, counts[f"n{n}"])
+        wrong = {n.column_name for n in self.account.notices if n.file == name}
+        wrong |= {r.column_name for r in self.account.refusals if r.file == name}
+        self.account.notices += drift_of_values(
+            self.con,
+            name,
+            table,
+            {column: cells[column] for column in wrong & set(cells)},
+        )
 
     def _keep(
         self, table: Table, outputs: list[tuple[str, str, str]], number: int
@@ -517,6 +790,23 @@ class _Loading:
             self.loaded_tables[table.name] = number
 
     # --- the delivery as a whole ----------------------------------------------------
+
+    def _is_too_bad(self) -> bool:
+        """Refuse the delivery whole when more of it is bad than is set; nothing stays."""
+        if _bad_share(self.account.ledger) <= self.door.settings.inbox.max_bad_share:
+            return False
+        account = self.account
+        n_rows = sum(row.rows_loaded for row in account.ledger)
+        account.refusals.append(
+            Refusal("delivery", "", "", "bad_share_exceeded", n_rows, None)
+        )
+        account.ledger = [
+            _moved_to_quarantine(row, row.rows_loaded) for row in account.ledger
+        ]
+        account.tables.clear()
+        for number, path in enumerate(self.found.members(), start=1):
+            self._keep_refused(f"delivery-{number}", path)
+        return True
 
     def _refuse_merge_cycles(self) -> None:
         """Quarantine merges that lead back to where they began, within this delivery."""
@@ -574,9 +864,7 @@ class _Loading:
                 f"select count(*) - count(distinct ({identity})) from loaded_{name}"
             )
             if n:
-                self.account.notices.append(
-                    Notice(f"{name}-{number}", name, "", "duplicate_id", n)
-                )
+                self._notice(f"{name}-{number}", name, "", "duplicate_id", n)
 
     def _remember(self) -> None:
         con = self.con
@@ -604,7 +892,10 @@ class _Loading:
             folder = self.door.home / "bronze" / self.found.source / name
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             final = folder / f"{self.batch}.parquet"
-            building = folder / f"{self.batch}.parquet.building"
+            if self.before.get(name, "").endswith(f"/{final.name}"):
+                # What the ledger names stays until the ledger names this one.
+                final = folder / f"{self.batch}.retried.parquet"
+            building = final.with_name(f"{final.name}.building")
             self.con.execute(
                 f"copy (from loaded_{name} order by {table.sort_key}, file_no, row_no)"
                 f" to '{_quoted(building)}' (format parquet, compression zstd)"
@@ -623,59 +914,6 @@ class _Loading:
 
 
 # --- SQL of one file ----------------------------------------------------------------
-
-
-def _places(headers: tuple[str, ...]) -> dict[str, int]:
-    """Return the position of each normalised header; of two alike, the first."""
-    places: dict[str, int] = {}
-    for place, header in enumerate(headers, start=1):
-        places.setdefault(normal_header(header), place)
-    return places
-
-
-def _missing_required(
-    table: Table, part: FileMapping, places: dict[str, int]
-) -> list[str]:
-    missing = []
-    for column in table.columns:
-        if not column.required or column.name in part.constants:
-            continue
-        if column.name in part.compose:
-            headers = part.compose[column.name]
-        else:
-            header = part.header_of(column.name)
-            headers = (header,) if header else ()
-        if not headers or any(normal_header(h) not in places for h in headers):
-            missing.append(column.name)
-    return missing
-
-
-def _texts(table: Table, part: FileMapping, places: dict[str, int]) -> dict[str, str]:
-    """Return, for each canonical column, SQL of its trimmed text over ``raw``."""
-    texts = {}
-    for column in table.columns:
-        name = column.name
-        header = part.header_of(name)
-        if name in part.constants:
-            sql = _literal(part.constants[name])
-        elif name in part.compose:
-            cells = [f"trim(c{places[normal_header(h)]})" for h in part.compose[name]]
-            sql = " || '|' || ".join(cells)
-        elif header is not None and normal_header(header) in places:
-            sql = f"nullif(trim(c{places[normal_header(header)]}), '')"
-        else:
-            sql = "null::varchar"
-        if name in part.codes:
-            whens = " ".join(
-                f"when {_literal(vendor)} then {_literal(code)}"
-                for vendor, code in part.codes[name].items()
-            )
-            sql = f"case {sql} {whens} else {sql} end"
-        texts[name] = sql
-    if table.name == "client_links":
-        other, mark = texts["other_client_id"], f"chr({ord(OTHER_SOURCE_MARK)})"
-        texts["other_client_id"] = f"{texts['other_source']} || {mark} || {other}"
-    return texts
 
 
 def _with_parts(cells: dict[str, Cell]) -> str:
@@ -735,15 +973,6 @@ def _identity_columns(table: Table) -> list[str]:
     return columns
 
 
-def _filter_sql(rule: Any, places: dict[str, int]) -> str:
-    place = places.get(normal_header(rule.column))
-    cell = "null" if place is None else f"trim(c{place})"
-    values = ", ".join(_literal(value) for value in (rule.keep or rule.drop))
-    if rule.keep:
-        return f"coalesce({cell} not in ({values}), true)"
-    return f"coalesce({cell} in ({values}), false)"
-
-
 def _moved_to_quarantine(row: LedgerRow, n_rows: int) -> LedgerRow:
     return LedgerRow(
         row.file,
@@ -758,14 +987,11 @@ def _moved_to_quarantine(row: LedgerRow, n_rows: int) -> LedgerRow:
     )
 
 
-def _n_data_lines(found: Found, name: str) -> int:
-    with (found.folder / name).open("rb") as file:
-        n_breaks = sum(b.count(b"\n") for b in iter(lambda: file.read(1 << 20), b""))
-    return max(0, n_breaks - 1)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _bad_share(ledger: list[LedgerRow]) -> float:
+    """Return the share of rows in quarantine among those that were to be loaded."""
+    n_bad = sum(row.rows_quarantined for row in ledger)
+    n_wanted = n_bad + sum(row.rows_loaded for row in ledger)
+    return n_bad / n_wanted if n_wanted else 0.0
 
 
 def _quoted(path: Path) -> str:

@@ -46,6 +46,19 @@ class CodeLists:
         items = frozenset(row["item"] for row in self._read("instrument_item.csv"))
         return items | (self._own.items if self._own else frozenset())
 
+    @cached_property
+    def items_of(self) -> dict[str, tuple[str, ...]]:
+        """Return each instrument's item ids in the order of its form, aliases too."""
+        found: dict[str, set[str]] = {}
+        for row in self._read("instrument_item.csv"):
+            found.setdefault(row["instrument"], set()).add(row["item"])
+        ordered = {
+            name: tuple(sorted(items, key=_natural)) for name, items in found.items()
+        }
+        for row in self._read("instrument_alias.csv"):
+            ordered[row["alias"]] = ordered[row["instrument"]]
+        return ordered
+
     def _read(self, name: str) -> list[dict[str, str]]:
         with (self._seeds / name).open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
@@ -54,6 +67,12 @@ class CodeLists:
 def normal_code(spelling: str) -> str:
     """Fold case, blanks and hyphens of a code: ``No show`` is ``no_show``."""
     return re.sub(r"[\s-]+", "_", spelling.strip().lower())
+
+
+def _natural(item: str) -> tuple[bool, str, int]:
+    """Order ``P10`` after ``P2``, and ITQ's P before its C, as on the form."""
+    letters = item.rstrip("0123456789")
+    return not letters.startswith("P"), letters, int(item[len(letters) :] or 0)
 
 
 @cache

@@ -6,6 +6,7 @@ counts and reason codes only. A delivery exists from the moment its ledger commi
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -15,6 +16,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rapport.errors import DiskFull, RapportError, is_disk_full
+
+# What commit_delivery writes, and a retry replaces.
+_OF_A_DELIVERY = (
+    "delivery",
+    "delivery_table",
+    "bronze_file",
+    "row_ledger",
+    "refusal",
+    "notice",
+    "column_order",
+)
 
 _FIRST_SCHEMA = """
 create table delivery (
@@ -136,6 +148,17 @@ create table signal_erasure (
     n_signals integer not null
 ) strict;
 """
+# How each file's columns stood, so that a later delivery's drift can be told.
+_COLUMN_ORDER = """
+create table column_order (
+    batch_id text not null,
+    source text not null,
+    table_name text not null,
+    part text not null,
+    columns text not null,
+    primary key (batch_id, table_name, part)
+) strict;
+"""
 # What later nights learn from, where a check did not hold, and what was waived.
 _GATE = """
 create table delivery_metric (
@@ -167,7 +190,7 @@ create table check_waived (
 ) strict;
 """
 # Each step takes the store to its next version, so an older store is brought up to date.
-_STEPS = (_FIRST_SCHEMA, _SIGNAL_LOG, _GATE)
+_STEPS = (_FIRST_SCHEMA, _SIGNAL_LOG, _COLUMN_ORDER, _GATE)
 SCHEMA_VERSION = len(_STEPS)
 
 
@@ -341,6 +364,8 @@ class ControlState:
         ledger: Sequence[LedgerRow],
         refusals: Sequence[Refusal],
         notices: Sequence[Notice],
+        columns: Mapping[tuple[str, str], Sequence[str]] | None = None,
+        replace: bool = False,
     ) -> None:
         """Write all that is known of a delivery: from here on it exists.
 
@@ -351,9 +376,21 @@ class ControlState:
             ledger: where the rows went.
             refusals: what is in quarantine, and why.
             notices: what was seen and loaded all the same.
+            columns: (table, pattern of the mapping) -> its known columns in their order.
+            replace: put it in the place of what an earlier reading came to.
         """
         batch, source = delivery.batch_id, delivery.source
         with self._transaction() as con:
+            if replace:
+                for table in _OF_A_DELIVERY:
+                    con.execute(f"delete from {table} where batch_id = ?", (batch,))
+            con.executemany(
+                "insert into column_order values (?, ?, ?, ?, ?)",
+                [
+                    (batch, source, table, part, json.dumps(list(names)))
+                    for (table, part), names in sorted((columns or {}).items())
+                ],
+            )
             con.execute(
                 "insert into delivery values (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -414,6 +451,32 @@ class ControlState:
         return self._rows(
             "select batch_id, table_name, n_rows from bronze_file order by 1, 2"
         )
+
+    def bronze_of(self, batch_id: str) -> dict[str, str]:
+        """Return, for each table of a delivery, its path below bronze/."""
+        return dict(
+            self._rows(
+                "select table_name, path from bronze_file where batch_id = ?",
+                (batch_id,),
+            )
+        )
+
+    def columns_before(
+        self, source: str, batch_id: str
+    ) -> dict[tuple[str, str], tuple[str, ...]]:
+        """Return the columns that a source's other deliveries had, the last one's.
+
+        Keyed by table and by the pattern of the mapping; known columns only, in the order
+        of the file.
+        """
+        rows = self._rows(
+            "select table_name, part, columns from column_order as c"
+            " join delivery as d using (batch_id)"
+            " where c.source = ? and batch_id <> ?"
+            " order by d.picked_up_at, batch_id",
+            (source, batch_id),
+        )
+        return {(table, part): tuple(json.loads(names)) for table, part, names in rows}
 
     def delivery_tables(self) -> list[tuple[str, str, str, str]]:
         """List (batch id, source, table, mode) of every table that was delivered."""

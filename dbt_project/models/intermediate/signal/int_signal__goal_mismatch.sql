@@ -22,7 +22,7 @@ parameters as (
 ),
 
 markers as (
-    select * from {{ ref('fct_therapist_marker') }}
+    select * from {{ ref('int_form__therapist_marker') }}
 ),
 
 apart as (

@@ -5,7 +5,7 @@
 with recursive
 
 markers as (
-    select * from {{ ref('fct_therapist_marker') }}
+    select * from {{ ref('int_form__therapist_marker') }}
 ),
 
 sessions as (

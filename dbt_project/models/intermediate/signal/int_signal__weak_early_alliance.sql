@@ -13,13 +13,18 @@ episodes as (
     select * from {{ ref('int_signal__episode_end') }}
 ),
 
-sessions as (
-    select * from {{ ref('fct_alliance_session') }}
-    where client_total is not null and band <> 'weak'
-),
-
 parameters as (
     select * from {{ ref('int_instrument__parameter') }}
+),
+
+sessions as (
+    select
+        scores.*,
+        {{ alliance_band('scores.client_total', 'scores.instrument', 'parameters') }}
+            as band
+    from {{ ref('int_alliance__session_score') }} as scores
+    inner join parameters on scores.instrument = parameters.instrument
+    where scores.client_total is not null
 ),
 
 recoveries as (
@@ -35,6 +40,7 @@ recoveries as (
             early.episode_key = sessions.episode_key
             and early.instrument = sessions.instrument
             and early.early_alliance_session < sessions.session_number
+            and sessions.band <> 'weak'
 ),
 
 final as (
