@@ -254,6 +254,13 @@ class Quality(_Section):
     """Quality-improvement tables (quality_improvement.md)."""
 
     small_cell_min: int = Field(11, ge=0)
+    first_month: str | None = Field(None, pattern=r"^\d{4}-\d{2}-01$")
+    cohort_months: Literal[1, 2, 3, 4, 6, 12] = 3
+    settle_days: int = Field(7, ge=0, le=92)
+    screen_moving_ranges: bool = True
+    sigma_z_floor: bool = True
+    shift_points: Literal[7, 8] = 8
+    trend_points: Literal[6, 7] = 6
     process_change: tuple[ProcessChange, ...] = ()
 
 
@@ -311,7 +318,9 @@ class Settings(_Section):
                     values[f"{section}.{name}"] = ",".join(str(v) for v in value)
                 else:
                     values[f"{section}.{name}"] = value
-        values["qi.small_cell_min"] = self.qi.small_cell_min
+        for name, value in self.qi:
+            if name != "process_change":
+                values[f"qi.{name}"] = value
         for code, instrument in sorted(self.instruments.items()):
             for name, value in instrument:
                 if value is not None:

@@ -26,6 +26,7 @@ _OF_A_DELIVERY = (
     "refusal",
     "notice",
     "column_order",
+    "delivery_metric",  # learned anew by the next gate
 )
 
 _FIRST_SCHEMA = """
@@ -446,12 +447,6 @@ class ControlState:
             )
         return found
 
-    def bronze_rows(self) -> list[tuple[str, str, int]]:
-        """List (batch id, table, rows) of every bronze file."""
-        return self._rows(
-            "select batch_id, table_name, n_rows from bronze_file order by 1, 2"
-        )
-
     def bronze_of(self, batch_id: str) -> dict[str, str]:
         """Return, for each table of a delivery, its path below bronze/."""
         return dict(
@@ -477,6 +472,12 @@ class ControlState:
             (source, batch_id),
         )
         return {(table, part): tuple(json.loads(names)) for table, part, names in rows}
+
+    def bronze_rows(self) -> list[tuple[str, str, int]]:
+        """List (batch id, table, rows) of every bronze file."""
+        return self._rows(
+            "select batch_id, table_name, n_rows from bronze_file order by 1, 2"
+        )
 
     def delivery_tables(self) -> list[tuple[str, str, str, str]]:
         """List (batch id, source, table, mode) of every table that was delivered."""

@@ -86,7 +86,6 @@ def build_candidate(
     known_on: date | None,
     *,
     dbt: Dbt | None = None,
-    with_unit_tests: bool = False,
 ) -> BuildResult:
     """Build ``warehouse/candidate.duckdb``: the published schemas alone.
 
@@ -96,14 +95,13 @@ def build_candidate(
         as_of: facts after this date do not count.
         known_on: only deliveries received by this date count; None counts all.
         dbt: a process that was started ahead; one of its own by default.
-        with_unit_tests: run dbt's unit tests too (``make test``, never a night).
 
     Raises:
         BuildFailed: dbt did not complete; the earlier snapshot still stands.
         DiskFull: no room left.
     """
     try:
-        return _build(settings, run_id, as_of, known_on, dbt, with_unit_tests)
+        return _build(settings, run_id, as_of, known_on, dbt)
     except (OSError, duckdb.Error) as error:
         if is_disk_full(error):
             raise DiskFull("building") from None
@@ -116,7 +114,6 @@ def _build(
     as_of: date,
     known_on: date | None,
     dbt: Dbt | None,
-    with_unit_tests: bool,
 ) -> BuildResult:
     state = ControlState(settings.home)
     _empty(temp_folder(settings))
@@ -127,7 +124,7 @@ def _build(
     order = delivery_order(settings, state, known_on)
     prepare_work(settings, state, order, run_id, as_of, known_on)
     prepare_candidate(settings, state)
-    n_models = _run_dbt(settings, dbt, with_unit_tests)
+    n_models = _run_dbt(settings, dbt)
     lay_history(settings, state)
     return BuildResult(n_models, len(order))
 
@@ -257,7 +254,7 @@ def prepare_candidate(settings: Settings, state: ControlState) -> None:
         path = str(candidate_path(settings)).replace("'", "''")
         con.execute(f"attach '{path}' as pub (storage_version 'v1.0.0')")
         con.execute("use pub")
-        for schema in ("core", "alliance", "outcomes", "ops"):
+        for schema in ("core", "alliance", "outcomes", "qi", "ops"):
             con.execute(f"create schema {schema}")
         con.execute(OPS_DELIVERY)
         _insert(
@@ -381,11 +378,12 @@ class Dbt:
             self._process.stdin.flush()
 
 
-def _run_dbt(settings: Settings, dbt: Dbt | None, with_unit_tests: bool) -> int:
+def _run_dbt(settings: Settings, dbt: Dbt | None) -> int:
     """Run dbt once; return the number of models built."""
+    # dbt's tests guard the code and run in `make test`; the gate guards tonight's data.
     command = ["build"]
-    if not with_unit_tests:
-        command += ["--exclude-resource-type", "unit_test"]
+    for kind in ("unit_test", "test"):
+        command += ["--exclude-resource-type", kind]
     with dbt or Dbt(settings) as asked:
         target = asked.target
         returncode, said = asked.run(*command)
