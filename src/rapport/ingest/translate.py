@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterator
+from collections.abc import Mapping as AnyMapping
 from functools import cache, cached_property
 from pathlib import Path
 from zoneinfo import available_timezones
@@ -50,14 +52,18 @@ class CodeLists:
     def items_of(self) -> dict[str, tuple[str, ...]]:
         """Return each instrument's item ids in the order of its form, aliases too."""
         found: dict[str, set[str]] = {}
-        for row in self._read("instrument_item.csv"):
-            found.setdefault(row["instrument"], set()).add(row["item"])
+        for row in self._rows("instrument_item"):
+            found.setdefault(str(row["instrument"]), set()).add(str(row["item"]))
         ordered = {
             name: tuple(sorted(items, key=_natural)) for name, items in found.items()
         }
-        for row in self._read("instrument_alias.csv"):
-            ordered[row["alias"]] = ordered[row["instrument"]]
+        for row in self._rows("instrument_alias"):
+            ordered[str(row["alias"])] = ordered.get(str(row["instrument"]), ())
         return ordered
+
+    def _rows(self, table: str) -> Iterator[AnyMapping[str, str | None]]:
+        yield from self._read(f"{table}.csv")
+        yield from self._own.rows[table] if self._own else ()
 
     def _read(self, name: str) -> list[dict[str, str]]:
         with (self._seeds / name).open(encoding="utf-8", newline="") as file:

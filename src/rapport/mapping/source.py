@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from rapport.errors import MappingError
 from rapport.mapping.canonical import BY_NAME
 from rapport.mapping.vendor import FileMapping, Mapping, MappingFile
+from rapport.settings import Settings
 
 # Code list -> normalised spelling -> code.
 Codes = AnyMapping[str, AnyMapping[str, str]]
@@ -51,6 +52,21 @@ def load_mapping(home: Path, source: str, codes: Codes | None = None) -> Mapping
         said = _preset(source)
         return Mapping(said.description, said.timezone, said.file, (), said.ignore)
     return None
+
+
+def zone_of_source(settings: Settings, source: str) -> str:
+    """Return a source's zone: the settings' word, else the mapping's, else UTC.
+
+    Raises:
+        MappingError: the source's mapping is not valid.
+    """
+    said = settings.source.get(source)
+    if said is not None and "timezone" in said.model_fields_set:
+        return said.timezone
+    mapping = load_mapping(settings.home, source)
+    if mapping is not None and mapping.timezone is not None:
+        return mapping.timezone
+    return settings.of_source(source).timezone
 
 
 def read_mapping(text: str, name: str, codes: Codes | None = None) -> Mapping:

@@ -334,6 +334,13 @@ class FileMapping(_Part):
         if self.table not in BY_NAME:
             raise ValueError(f"no such table{_choice(BY_NAME)}")
         self._check_names()
+        ways = ("columns", "compose", "date_and_time", "minutes")
+        for made in BY_NAME[self.table].columns:
+            said = [way for way in ways if made.name in getattr(self, way)]
+            if len(said) > 1:
+                raise ValueError(
+                    f"{said[-1]}.{made.name}: made in two ways: {' and '.join(said)}"
+                )
         for column in self.dates:
             if column != EVERY_COLUMN and self._kind(column) not in _DATED:
                 raise ValueError(f"dates.{column}: holds no date")
@@ -354,10 +361,11 @@ class FileMapping(_Part):
                     f"timezone: {self.table} has no clock time of its own zone; its rows"
                     " take their session's, their clinic's or the source's"
                 )
-        for reference in self.references():
-            if self._is_unwanted(reference):
+        for key, reference in self._references():
+            if any(self._is_unwanted(single) for single in reference.split("|")):
                 raise ValueError(
-                    f"{reference}: a name, contact, record number or note is not wanted"
+                    f"{key}: {reference}: a name, contact, record number or note is not"
+                    " wanted"
                 )
         return self
 
@@ -400,32 +408,33 @@ class FileMapping(_Part):
 
     def references(self) -> Iterator[str]:
         """Give every single reference that a canonical value is made of."""
-        for said in self._references():
+        for _, said in self._references():
             yield from (said,) if said.startswith("=") else said.split("|")
 
-    def _references(self) -> Iterator[str]:
-        for said in self.columns.values():
-            yield from (said,) if isinstance(said, str) else said
-        for parts in self.compose.values():
-            yield from parts
-        for pair in self.date_and_time.values():
-            yield from pair
-        yield from self.minutes.values()
+    def _references(self) -> Iterator[tuple[str, str]]:
+        """Give every reference with the key that it stands under."""
+        for column, said in self.columns.items():
+            for reference in (said,) if isinstance(said, str) else said:
+                yield f"columns.{column}", reference
+        for key in ("compose", "date_and_time"):
+            for column, parts in getattr(self, key).items():
+                for reference in parts:
+                    yield f"{key}.{column}", reference
+        for column, reference in self.minutes.items():
+            yield f"minutes.{column}", reference
         for form in self.questionnaire:
-            yield from form.id
-            yield from form.columns.values()
-            if form.total is not None:
-                yield form.total
-            if isinstance(form.items, str):
-                yield form.items
-            elif isinstance(form.items, dict):
-                yield from form.items.values()
-            else:
-                yield from form.items
+            items = form.items.values() if isinstance(form.items, dict) else form.items
+            total = () if form.total is None else (form.total,)
+            items = (items,) if isinstance(items, str) else items
+            for reference in (*form.id, *form.columns.values(), *total, *items):
+                yield "questionnaire", reference
         if self.answers:
-            yield self.answers.code
-            yield from self.answers.value
-            yield from self.answers.id
+            for reference in (
+                self.answers.code,
+                *self.answers.value,
+                *self.answers.id,
+            ):
+                yield "answers", reference
 
     def conditions(self) -> Iterator[str]:
         """Give every reference that only decides about a row: filters and joins."""

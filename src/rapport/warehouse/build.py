@@ -24,6 +24,7 @@ from rapport.errors import BuildFailed, DiskFull, is_disk_full
 from rapport.ingest.cells import cell_of
 from rapport.mapping import TABLES, Table, read_own_instruments
 from rapport.mapping.registry import TABLES as REGISTRY_TABLES
+from rapport.mapping.source import zone_of_source
 from rapport.privacy import Vault
 from rapport.settings import Settings
 from rapport.state import ControlState
@@ -86,7 +87,6 @@ def build_candidate(
     known_on: date | None,
     *,
     dbt: Dbt | None = None,
-    with_unit_tests: bool = False,
 ) -> BuildResult:
     """Build ``warehouse/candidate.duckdb``: the published schemas alone.
 
@@ -96,14 +96,13 @@ def build_candidate(
         as_of: facts after this date do not count.
         known_on: only deliveries received by this date count; None counts all.
         dbt: a process that was started ahead; one of its own by default.
-        with_unit_tests: run dbt's unit tests too (``make test``, never a night).
 
     Raises:
         BuildFailed: dbt did not complete; the earlier snapshot still stands.
         DiskFull: no room left.
     """
     try:
-        return _build(settings, run_id, as_of, known_on, dbt, with_unit_tests)
+        return _build(settings, run_id, as_of, known_on, dbt)
     except (OSError, duckdb.Error) as error:
         if is_disk_full(error):
             raise DiskFull("building") from None
@@ -116,7 +115,6 @@ def _build(
     as_of: date,
     known_on: date | None,
     dbt: Dbt | None,
-    with_unit_tests: bool,
 ) -> BuildResult:
     state = ControlState(settings.home)
     _empty(temp_folder(settings))
@@ -127,7 +125,7 @@ def _build(
     order = delivery_order(settings, state, known_on)
     prepare_work(settings, state, order, run_id, as_of, known_on)
     prepare_candidate(settings, state)
-    n_models = _run_dbt(settings, dbt, with_unit_tests)
+    n_models = _run_dbt(settings, dbt)
     lay_history(settings, state)
     return BuildResult(n_models, len(order))
 
@@ -216,7 +214,7 @@ def _control_tables(
         "control.source_setting",
         "source varchar, timezone varchar, is_part2 boolean",
         [
-            (name, settings.of_source(name).timezone, settings.of_source(name).part2)
+            (name, zone_of_source(settings, name), settings.of_source(name).part2)
             for name in sorted(sources)
         ],
     )
@@ -381,11 +379,12 @@ class Dbt:
             self._process.stdin.flush()
 
 
-def _run_dbt(settings: Settings, dbt: Dbt | None, with_unit_tests: bool) -> int:
+def _run_dbt(settings: Settings, dbt: Dbt | None) -> int:
     """Run dbt once; return the number of models built."""
+    # dbt's tests guard the code and run in `make test`; the gate guards tonight's data.
     command = ["build"]
-    if not with_unit_tests:
-        command += ["--exclude-resource-type", "unit_test"]
+    for kind in ("unit_test", "test"):
+        command += ["--exclude-resource-type", kind]
     with dbt or Dbt(settings) as asked:
         target = asked.target
         returncode, said = asked.run(*command)
