@@ -85,4 +85,4 @@ def print_check(found: dict[str, Any]) -> None:
         print(f"\n{found['ignored']} files are known and not wanted")
     for row in found["refused"]:
         print(f"\nrefused whole: {row['file']} [{row['reason']}]")
-    print("\nNothing was loaded. What a reason means: docs/how-to/map-an-export.md")
+    print("\nNothing was loaded. What a reason means: docs/reference/reason-codes.md")

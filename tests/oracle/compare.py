@@ -153,12 +153,21 @@ class Difference:
 
 @dataclass
 class Comparison:
-    """What one profile came to: rows compared by table, and the differences."""
+    """What one profile came to: what the oracle expects, and the differences."""
 
     profile: str
-    n_rows: dict[str, int]
+    expected: dict[str, dict[tuple[Any, ...], dict[str, Any]]]
     differences: list[Difference]
     missing_tables: list[str]
+
+    @property
+    def n_rows(self) -> dict[str, int]:
+        """Rows that were compared, by table."""
+        return {
+            table: len(rows)
+            for table, rows in self.expected.items()
+            if table not in self.missing_tables
+        }
 
 
 @dataclass(frozen=True)
@@ -269,7 +278,10 @@ def _held_against(
             differences += differences_of(profile, table, found, expected[table])
     return Comparison(
         profile,
-        {table: len(expected[table]) for table in expected if table in built},
+        {
+            table: {key: row for key, (_, row) in rows.items()}
+            for table, rows in expected.items()
+        },
         differences,
         [table for table in expected if table not in built],
     )
@@ -306,6 +318,8 @@ def _keyed(
             column: names.get(value, value) if isinstance(value, str) else value
             for column, value in row.items()
         }
+        if table == "core.dim_instrument":  # the page gives the items no order
+            named["item_list"] = set(named["item_list"].split(";"))
         found[tuple(named[column] for column in GRAIN[table])] = named
     assert len(found) == len(rows), f"{table}: rows share a key"
     return found

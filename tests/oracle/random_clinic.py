@@ -30,7 +30,14 @@ LAST_DAY = date(2026, 6, 30)
 
 Row = dict[str, str]
 
-_ZONES = ("America/New_York", "Europe/London", "America/Phoenix", "Asia/Kolkata")
+# In Havana the clock changes at midnight: a date's first hour may be missing.
+_ZONES = (
+    "America/New_York",
+    "Europe/London",
+    "America/Phoenix",
+    "Asia/Kolkata",
+    "America/Havana",
+)
 # Bytewise "2026-06-10" comes before "2026-06-9", whatever the calendar says.
 _DELIVERIES = ("2026-06-1", "2026-06-10", "2026-06-9")
 _SNAPSHOTS: tuple[frozenset[str], ...] = (
@@ -42,10 +49,10 @@ _SNAPSHOTS: tuple[frozenset[str], ...] = (
 )
 # Clocks change in the night to these dates.
 _CLOCK_CHANGES = {
-    date(2025, 11, 2): "America/New_York",
-    date(2026, 3, 8): "America/New_York",
-    date(2025, 10, 26): "Europe/London",
-    date(2026, 3, 29): "Europe/London",
+    date(2025, 11, 2): ("America/New_York", "America/Havana"),
+    date(2026, 3, 8): ("America/New_York", "America/Havana"),
+    date(2025, 10, 26): ("Europe/London",),
+    date(2026, 3, 29): ("Europe/London",),
 }
 # Last sessions so many days before an as-of date that silence just closes, or not yet.
 _ON_THE_EDGE = tuple(
@@ -136,6 +143,7 @@ class RandomClinic:
             defaultdict(list) for _ in _DELIVERIES
         ]
         self._numbers = itertools.count()
+        self._episode_ids: list[str] = []
         self._sessions: list[tuple[str, str, date]] = []  # id, client, day
         self._places()
         for n in range(self.random.randint(1, 3)):
@@ -372,6 +380,7 @@ class RandomClinic:
             }
             self._put("episodes", row, {"closed_on": "", "closure_reason": ""})
             ids.append(id_)
+        self._episode_ids += ids
         return ids
 
     # --- a session and its forms ------------------------------------------------------
@@ -380,7 +389,7 @@ class RandomClinic:
         """A way of writing a start on a day."""
         hour = self.random.choice((9, 10, 10, 10, 11, 14, 23, 0))
         if day in _CLOCK_CHANGES:
-            hour = self.random.choice((1, 2, 2, 3))
+            hour = self.random.choice((0, 1, 1, 2, 2, 3))
         minute = self.random.choice((0, 0, 30))
         wall = datetime.combine(day, time(hour, minute))
         style = self.random.choice(("min", "min", "min", "sec", "z", "offset", "date"))
@@ -418,6 +427,8 @@ class RandomClinic:
         named = self.random.choice((*episodes, "", "", "E-nobody"))
         if course.is_steady:
             named = episodes[0] if episodes else ""
+        elif self._chance(0.05) and self._episode_ids:
+            named = self.random.choice(self._episode_ids)  # perhaps another client's
         row = {
             "session_id": id_,
             "client_id": self.random.choice(course.ids),
@@ -446,7 +457,7 @@ class RandomClinic:
 
     def _zone(self, day: date) -> str:
         if day in _CLOCK_CHANGES and self._chance(0.7):
-            return _CLOCK_CHANGES[day]
+            return self.random.choice(_CLOCK_CHANGES[day])
         return self.random.choice(("", "", "", *_ZONES))
 
     def _second_session(self, course: Course, row: Row, day: date) -> None:
@@ -797,7 +808,9 @@ class RandomClinic:
             row = {
                 "goal_id": goal,
                 "client_id": self.random.choice(course.ids),
-                "episode_id": self.random.choice((*episodes, "", "")),
+                "episode_id": self.random.choice(
+                    (*episodes, "", "", *self._episode_ids[:1])
+                ),
                 "recorded_at": recorded,
                 "rater": rater,
                 "domain": self.random.choice(domains),

@@ -286,7 +286,7 @@ def dim_instrument() -> dict[tuple[str, str, str], dict[str, object]]:
         (scale.code, rater, subscale): {
             "version": scale.version,
             "domain": scale.domain,
-            "item_list": ";".join(items),
+            "item_list": set(items),
             "n_items": len(items),
             "item_min": scale.low,
             "item_max": scale.high,

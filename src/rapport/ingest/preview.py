@@ -94,6 +94,9 @@ def _tried(settings: Settings, source: str, files: list[Path]) -> dict[str, Any]
         if own.exists():
             (home / "mappings").mkdir()
             shutil.copyfile(own, home / "mappings" / own.name)
+        instruments = settings.home / "instruments"
+        if instruments.is_dir():
+            shutil.copytree(instruments, home / "instruments")
         trial = settings.model_copy(update={"home": home})
         keys = KeyRing.of(trial, may_create=True)
         state = ControlState(home)

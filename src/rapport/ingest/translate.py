@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterator
+from collections.abc import Mapping as AnyMapping
 from functools import cache, cached_property
 from pathlib import Path
 from zoneinfo import available_timezones
@@ -50,14 +52,39 @@ class CodeLists:
     def items_of(self) -> dict[str, tuple[str, ...]]:
         """Return each instrument's item ids in the order of its form, aliases too."""
         found: dict[str, set[str]] = {}
-        for row in self._read("instrument_item.csv"):
-            found.setdefault(row["instrument"], set()).add(row["item"])
+        for row in self._rows("instrument_item"):
+            found.setdefault(str(row["instrument"]), set()).add(str(row["item"]))
         ordered = {
             name: tuple(sorted(items, key=_natural)) for name, items in found.items()
         }
-        for row in self._read("instrument_alias.csv"):
-            ordered[row["alias"]] = ordered[row["instrument"]]
+        for row in self._rows("instrument_alias"):
+            ordered[str(row["alias"])] = ordered.get(str(row["instrument"]), ())
         return ordered
+
+    def _rows(self, table: str) -> Iterator[AnyMapping[str, str | None]]:
+        yield from self._read(f"{table}.csv")
+        yield from self._own.rows[table] if self._own else ()
+
+    def raters(self) -> list[tuple[str, str]]:
+        """Return (instrument, rater) of every form that the registry knows."""
+        return [
+            (str(row["instrument"]), str(row["rater"]))
+            for row in self._rows("instrument_rater")
+        ]
+
+    def aliases(self) -> list[tuple[str, str, str]]:
+        """Return (alias, instrument, rater) of every second name of a form."""
+        return [
+            (str(row["alias"]), str(row["instrument"]), str(row["rater"]))
+            for row in self._rows("instrument_alias")
+        ]
+
+    def items_of_forms(self) -> set[tuple[str, str]]:
+        """Return (instrument, item) of every item that the registry knows."""
+        return {
+            (str(row["instrument"]), str(row["item"]))
+            for row in self._rows("instrument_item")
+        }
 
     def _read(self, name: str) -> list[dict[str, str]]:
         with (self._seeds / name).open(encoding="utf-8", newline="") as file:
@@ -84,7 +111,7 @@ class Translator:
     """Translate spellings; its two methods are offered to the engine as functions."""
 
     def __init__(self, keys: KeyRing, codes: CodeLists) -> None:
-        self._keys, self._codes = keys, codes
+        self._keys, self.codes = keys, codes
 
     def value_of(self, kind: str, source: str, spelling: str) -> str | None:
         """Return the key, code or zone that bronze keeps for a spelling of a source."""
@@ -101,7 +128,7 @@ class Translator:
             return ";".join(known)
         if what == "instrument":
             code = re.sub(r"[\s_]", "-", spelling.strip().upper())
-            return code if code in self._codes.instruments else "unknown"
+            return code if code in self.codes.instruments else "unknown"
         if what == "item":
             return self._item(spelling) or "unknown"
         if what == "zone":
@@ -133,8 +160,8 @@ class Translator:
         return self._keys.raw_token(column or what, spelling) if outside else None
 
     def _code(self, list_name: str, spelling: str) -> str | None:
-        return self._codes.spellings[list_name].get(normal_code(spelling))
+        return self.codes.spellings[list_name].get(normal_code(spelling))
 
     def _item(self, spelling: str) -> str | None:
         item = spelling.strip().lstrip("0")
-        return item if item in self._codes.items else None
+        return item if item in self.codes.items else None

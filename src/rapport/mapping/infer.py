@@ -24,26 +24,26 @@ _DELIMITERS = ",;\t|"
 # Canonical column -> how headers call it, normalised; the first that fits is taken.
 _SAID = {
     "sessions": {
-        "session_id": "appointment_id appt_id session_id visit_id encounter_id"
+        "session_id": "appointment_id appt_id session_id visit_id sitzungs_id termin_id sitzung_id appointment_number booking_number encounter_id"
         " service_id event_id booking_id",
         "client_id": "client_id patient_id client_no patient_no client_number"
         " patient_number chart_id pat_id client patient person_id member",
         "therapist_id": "therapist_id clinician_id provider_id practitioner_id"
         " staff_id therapist clinician provider practitioner counselor counsellor"
-        " psychologist behandler",
+        " psychologist behandler therapeut behandlerin therapeutin",
         "clinic_id": "clinic_id location_id site_id office_id clinic site office"
         " location practice",
         "episode_id": "episode_id episode case_id care_episode_id",
         "started_at": "started_at start_datetime start_date_time start appointment_start"
         " session_start date_time datetime appointment_date session_date visit_date"
-        " date_of_service service_date dos date appt_date",
+        " date_of_service service_date dos date appt_date visit_start datum termin",
         "ended_at": "ended_at end_datetime end_date_time end appointment_end session_end"
-        " end_time",
+        " end_time visit_end ende",
         "status": "status appointment_status session_status visit_status attendance"
-        " attendance_status outcome",
+        " attendance_status outcome anwesenheit",
         "service_code": "service_code cpt_code billing_code procedure_code cpt code",
         "modality": "modality session_type format",
-        "treatment_approach": "treatment_approach approach treatment therapy_type",
+        "treatment_approach": "treatment_approach approach treatment therapy_type verfahren methode",
         "delivery_mode": "delivery_mode mode telehealth medium",
         "diagnosis_codes": "diagnosis_codes diagnoses icd10 icd_10 dx diagnosis",
         "updated_at": "updated_at last_modified modified_at last_updated modified",
@@ -82,12 +82,22 @@ _SAID = {
         "instrument": "instrument measure assessment questionnaire scale",
         "rater": "rater respondent completed_by",
         "administered_at": "administered_at completed_at date_completed completed"
-        " timestamp submitted_at administered date assessment_date visit_date",
+        " timestamp submitted_at administered date assessment_date visit_date session_date appointment_date visit_start datum",
         "total_reported": "total_reported total total_score score raw_score",
     },
 }
-_CLOCKS = "start_time time appointment_time session_time appt_time"
-_MINUTES = "duration minutes duration_minutes length duration_min"
+# A person, a clinician and a visit are called the same in every table.
+for _table in ("clients", "episodes", "measures"):
+    for _column in ("client_id", "therapist_id", "session_id"):
+        if _column in _SAID[_table]:
+            _SAID[_table][_column] += " " + _SAID["sessions"][_column]
+_CLOCKS = "uhrzeit beginn start_time time appointment_time session_time appt_time"
+_MINUTES = "dauer dauer_min duration_in_minutes duration minutes duration_minutes length duration_min"
+_NOT_NEEDED = (
+    "client patient member name rate charge charges paid fee fees balance amount copay"
+    " bemerkung bemerkungen anmerkung notiz notizen kommentar"
+    " insurance payer invoice units nickname prefix suffix title initials"
+)
 # What tells the tables apart, and how much it counts.
 _SIGNS = {
     "sessions": ("session_id", "started_at", "status", "service_code", "therapist_id"),
@@ -167,9 +177,9 @@ _FILES = [
     "diagnoses",
 ]
 _FORM = re.compile(
-    r"^(?P<stem>(?P<form>phq[_ ]?9|gad[_ ]?7|pcl[_ ]?5|core[_ ]?10|oq[_ ]?45(?:[._ ]?2)?"
-    r"|ors|srs|wai[_ ]?srt|wai[_ ]?sr|wai[_ ]?st|wai[_ ]?s|itq)"
-    r"(?P<rest>[_ .]*(?:client|therapist|patient)?[_ .]*(?:q|item|question)?[_ .]*))"
+    r"^(?P<stem>(?P<form>phq[-_ ]?9|gad[-_ ]?7|pcl[-_ ]?5|core[-_ ]?10|oq[-_ ]?45(?:[._ ]?2)?"
+    r"|ors|srs|wai[-_ ]?srt|wai[-_ ]?sr|wai[-_ ]?st|wai[-_ ]?s|itq)"
+    r"(?P<rest>[-_ .]*(?:client|therapist|patient)?[-_ .]*(?:q|item|question)?[-_ .]*))"
     r"(?P<item>\d{1,2}|[pc]\d|total|score|sum|total[_ ]score)$",
     re.IGNORECASE,
 )
@@ -234,12 +244,23 @@ def propose_mapping(path: Path) -> str:
     _check_header(sheet)
     left = [h for h in sheet.headers if h.strip()]
     forms, left = _forms(left)
-    dropped = [h for h in left if is_unwanted(h)]
+    dropped = [h for h in left if is_unwanted(_name_of(h))]
     left = [h for h in left if h not in dropped]
-    table = _table_of(left, forms)
-    found, left = _columns(table, left)
-    lines = _head(path, sheet, table)
-    lines += _body(sheet, table, found, forms, left, dropped)
+    tables = _tables_of(left, forms)
+    found = {table: _columns(table, left) for table in tables}
+    taken = {header for columns in found.values() for header in columns.values()}
+    # Beside an id, a column of the client holds the name; money is nobody's business here.
+    needless = [
+        h for h in left if h not in taken and _name_of(h) in _NOT_NEEDED.split()
+    ]
+    dropped += needless
+    left = [h for h in left if h not in taken and h not in needless]
+    lines = list(_PREAMBLE)
+    for table in tables:
+        own = forms if table == "measures" else {}
+        lines += _head(path, sheet, table)
+        lines += _body(sheet, table, found[table], own, left, dropped)
+        left = []
     return "\n".join(lines) + "\n"
 
 
@@ -338,6 +359,14 @@ def _looks_like_header(header: str) -> bool:
     )
 
 
+def _name_of(header: str) -> str:
+    """Return a header's normal name; ``VisitStart`` is ``visit_start``."""
+    parted = re.sub(
+        r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", header.strip()
+    )
+    return re.sub(r"[\W_]+", "_", normal_header(parted)).strip("_")
+
+
 # --- recognising --------------------------------------------------------------------
 
 
@@ -366,24 +395,31 @@ def _forms(headers: Sequence[str]) -> tuple[dict[str, _Form], list[str]]:
     return forms, left
 
 
-def _table_of(headers: Sequence[str], forms: dict[str, _Form]) -> str:
-    if forms:
-        return "measures"
-    names = {normal_header(header) for header in headers}
+def _tables_of(headers: Sequence[str], forms: dict[str, _Form]) -> list[str]:
+    """Return the tables that a file feeds; forms may stand beside their sessions."""
+    names = {_name_of(header) for header in headers}
+
+    def has(table: str, column: str) -> bool:
+        return bool(names & set(_SAID[table][column].split()))
 
     def score(table: str) -> int:
-        said = _SAID[table]
-        return sum(
-            2 for sign in _SIGNS[table] if names & set(said[sign].split())
-        ) + sum(1 for words in said.values() if names & set(words.split()))
+        return sum(2 for sign in _SIGNS[table] if has(table, sign)) + sum(
+            1 for column in _SAID[table] if has(table, column)
+        )
 
-    return max(_SAID, key=score)
+    if not forms:
+        return [max(_SAID, key=score)]
+    are_sessions = has("sessions", "started_at") and (
+        has("sessions", "status") or has("sessions", "therapist_id")
+    )
+    is_session_file = are_sessions and has("sessions", "session_id")
+    return ["sessions", "measures"] if is_session_file else ["measures"]
 
 
-def _columns(table: str, headers: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def _columns(table: str, headers: Sequence[str]) -> dict[str, str]:
     by_name: dict[str, str] = {}
     for header in headers:
-        by_name.setdefault(normal_header(header), header)
+        by_name.setdefault(_name_of(header), header)
     found: dict[str, str] = {}
     said = dict(_SAID[table])
     if table == "sessions":
@@ -392,7 +428,7 @@ def _columns(table: str, headers: Sequence[str]) -> tuple[dict[str, str], list[s
         name = next((w for w in words.split() if w in by_name), None)
         if name is not None and by_name[name] not in found.values():
             found[column] = by_name[name]
-    return found, [h for h in headers if h not in found.values()]
+    return found
 
 
 def _date_order(values: Iterable[str]) -> tuple[str | None, str]:
@@ -430,6 +466,14 @@ def _date_order(values: Iterable[str]) -> tuple[str | None, str]:
     return None, "no way of writing dates was recognised"
 
 
+_PREAMBLE = (
+    "# Proposed by `rapport mapping infer` from headers and types. Correct what stands",
+    "# behind `unsure`, then try it: rapport mapping check SOURCE FILE",
+    'description = ""',
+    '# timezone = "America/New_York"  # unsure: the zone of the clock times',
+)
+
+
 # --- writing ------------------------------------------------------------------------
 
 
@@ -437,10 +481,6 @@ def _head(path: Path, sheet: _Sheet, table: str) -> list[str]:
     word = next((w for w in _FILES if path.name.lower().startswith(w)), None)
     match = f"{word or ''}*{sheet.suffix or '.csv'}"
     lines = [
-        "# Proposed by `rapport mapping infer` from headers and types. Correct what stands",
-        "# behind `unsure`, then try it: rapport mapping check SOURCE FILE",
-        'description = ""',
-        '# timezone = "America/New_York"  # unsure: the zone of the clock times',
         "",
         "[[file]]",
         f"match = {_quoted(match)}"
@@ -489,16 +529,23 @@ def _body(
     lines += _composed(table, found, clock, forms)
     lines += _codes(sheet, found)
     # Plain keys of the file come before its tables: they are put in below `table`.
-    plain = _plain(sheet, found, left, dropped)
-    return [*plain, *lines, *_form_lines(forms, found)]
+    plain = _plain(sheet, found, forms, left, dropped)
+    return [*plain, *lines, *_form_lines(sheet, forms, found)]
 
 
 def _plain(
-    sheet: _Sheet, found: dict[str, str], left: Sequence[str], dropped: Sequence[str]
+    sheet: _Sheet,
+    found: dict[str, str],
+    forms: dict[str, _Form],
+    left: Sequence[str],
+    dropped: Sequence[str],
 ) -> list[str]:
     lines = []
     cells = [cell.strip() for row in sheet.rows for cell in row]
     numeric = sheet.column(found["total_reported"]) if "total_reported" in found else []
+    for form in forms.values():
+        for header in (*form.items.values(), *([form.total] if form.total else [])):
+            numeric += sheet.column(header)
     if any(re.fullmatch(r"-?\d+,\d+", v) for v in numeric):
         lines.append('decimal = ","')
     nulls = [w for w in _NULLS if any(cell.lower() == w for cell in cells)]
@@ -514,7 +561,7 @@ def _plain(
     if footers:
         lines.append(f"footer = [{', '.join(_quoted(w + '*') for w in footers)}]")
     if dropped:
-        lines.append("# names, contacts, record numbers, notes: never read")
+        lines.append("# names, contacts, record numbers, notes, money: never read")
         lines.append(f"drop = [{', '.join(_quoted(h) for h in dropped)}]")
     for header in left:
         if _looks_like_header(header):
@@ -592,7 +639,9 @@ def _codes(sheet: _Sheet, found: dict[str, str]) -> list[str]:
     return lines
 
 
-def _form_lines(forms: dict[str, _Form], found: dict[str, str]) -> list[str]:
+def _form_lines(
+    sheet: _Sheet, forms: dict[str, _Form], found: dict[str, str]
+) -> list[str]:
     lines: list[str] = []
     for form in forms.values():
         id_ = [
@@ -602,6 +651,8 @@ def _form_lines(forms: dict[str, _Form], found: dict[str, str]) -> list[str]:
         ]
         if "administration_id" in found:
             id_ = [found["administration_id"]]
+        doubt = "" if id_ else "  # unsure: what tells one administration from another"
+        id_ = id_ or ["=one"]
         lines += [
             "",
             "[[file.questionnaire]]",
@@ -612,8 +663,7 @@ def _form_lines(forms: dict[str, _Form], found: dict[str, str]) -> list[str]:
                 if form.is_rater_sure
                 else "  # unsure: the client's or the therapist's"
             ),
-            f"id = [{', '.join(_quoted(h) for h in id_)}]"
-            + ("" if id_ else "  # unsure: what tells one administration from another"),
+            f"id = [{', '.join(_quoted(h) for h in id_)}]" + doubt,
         ]
         if form.items:
             lines.append(f"items = {_items(form)}")
@@ -623,7 +673,18 @@ def _form_lines(forms: dict[str, _Form], found: dict[str, str]) -> list[str]:
                 )
         if form.total:
             lines.append(f"total = {_quoted(form.total)}")
+        if form.instrument in ("ORS", "SRS") and _is_in_centimetres(sheet, form):
+            lines.append(
+                "times = 10  # unsure: no item is over 10, so it is centimetres"
+            )
     return lines
+
+
+def _is_in_centimetres(sheet: _Sheet, form: _Form) -> bool:
+    """Tell whether ORS or SRS items, which are millimetres, are all 10 or less."""
+    cells = [v for header in form.items.values() for v in sheet.column(header)]
+    numbers = [v.replace(",", ".") for v in cells if re.fullmatch(r"\d+([.,]\d+)?", v)]
+    return bool(numbers) and all(float(number) <= 10 for number in numbers)
 
 
 def _items(form: _Form) -> str:

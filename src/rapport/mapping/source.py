@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from rapport.errors import MappingError
 from rapport.mapping.canonical import BY_NAME
 from rapport.mapping.vendor import FileMapping, Mapping, MappingFile
+from rapport.settings import Settings
 
 # Code list -> normalised spelling -> code.
 Codes = AnyMapping[str, AnyMapping[str, str]]
@@ -49,8 +50,23 @@ def load_mapping(home: Path, source: str, codes: Codes | None = None) -> Mapping
         return read_mapping(own.read_text("utf-8"), own.name, codes)
     if source in preset_names():
         said = _preset(source)
-        return Mapping(said.description, said.timezone, said.file, (), said.ignore)
+        return _alone(said)
     return None
+
+
+def zone_of_source(settings: Settings, source: str) -> str:
+    """Return a source's zone: the settings' word, else the mapping's, else UTC.
+
+    Raises:
+        MappingError: the source's mapping is not valid.
+    """
+    said = settings.source.get(source)
+    if said is not None and "timezone" in said.model_fields_set:
+        return said.timezone
+    mapping = load_mapping(settings.home, source)
+    if mapping is not None and mapping.timezone is not None:
+        return mapping.timezone
+    return settings.of_source(source).timezone
 
 
 def read_mapping(text: str, name: str, codes: Codes | None = None) -> Mapping:
@@ -64,7 +80,7 @@ def read_mapping(text: str, name: str, codes: Codes | None = None) -> Mapping:
     if base is None:
         own = _valid(said, text, name)
         _check_codes(own, text, name, codes)
-        return Mapping(own.description, own.timezone, own.file, (), own.ignore)
+        return _alone(own)
     if base not in preset_names():
         line = _line_of(text, ("extends",))
         raise MappingError(
@@ -83,6 +99,15 @@ def read_mapping(text: str, name: str, codes: Codes | None = None) -> Mapping:
         own.file,
         tuple(e for e in preset.file if (e.match, e.table) not in changed),
         own.ignore + preset.ignore,
+        own.fhir.over(preset.fhir)
+        if own.fhir and preset.fhir
+        else own.fhir or preset.fhir,
+    )
+
+
+def _alone(said: MappingFile) -> Mapping:
+    return Mapping(
+        said.description, said.timezone, said.file, (), said.ignore, said.fhir
     )
 
 

@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from rapport.mapping.canonical import BY_NAME, NOT_WANTED
+from rapport.mapping.fhir import FhirMapping
 
 Format: TypeAlias = Literal["auto", "delimited", "xlsx", "parquet", "ndjson", "fhir"]
 Encoding: TypeAlias = Literal["auto", "utf-8", "utf-16", "cp1252", "latin-1"]
@@ -334,6 +335,13 @@ class FileMapping(_Part):
         if self.table not in BY_NAME:
             raise ValueError(f"no such table{_choice(BY_NAME)}")
         self._check_names()
+        ways = ("columns", "compose", "date_and_time", "minutes")
+        for made in BY_NAME[self.table].columns:
+            said = [way for way in ways if made.name in getattr(self, way)]
+            if len(said) > 1:
+                raise ValueError(
+                    f"{said[-1]}.{made.name}: made in two ways: {' and '.join(said)}"
+                )
         for column in self.dates:
             if column != EVERY_COLUMN and self._kind(column) not in _DATED:
                 raise ValueError(f"dates.{column}: holds no date")
@@ -354,10 +362,11 @@ class FileMapping(_Part):
                     f"timezone: {self.table} has no clock time of its own zone; its rows"
                     " take their session's, their clinic's or the source's"
                 )
-        for reference in self.references():
-            if self._is_unwanted(reference):
+        for key, reference in self._references():
+            if any(self._is_unwanted(single) for single in reference.split("|")):
                 raise ValueError(
-                    f"{reference}: a name, contact, record number or note is not wanted"
+                    f"{key}: {reference}: a name, contact, record number or note is not"
+                    " wanted"
                 )
         return self
 
@@ -400,32 +409,33 @@ class FileMapping(_Part):
 
     def references(self) -> Iterator[str]:
         """Give every single reference that a canonical value is made of."""
-        for said in self._references():
+        for _, said in self._references():
             yield from (said,) if said.startswith("=") else said.split("|")
 
-    def _references(self) -> Iterator[str]:
-        for said in self.columns.values():
-            yield from (said,) if isinstance(said, str) else said
-        for parts in self.compose.values():
-            yield from parts
-        for pair in self.date_and_time.values():
-            yield from pair
-        yield from self.minutes.values()
+    def _references(self) -> Iterator[tuple[str, str]]:
+        """Give every reference with the key that it stands under."""
+        for column, said in self.columns.items():
+            for reference in (said,) if isinstance(said, str) else said:
+                yield f"columns.{column}", reference
+        for key in ("compose", "date_and_time"):
+            for column, parts in getattr(self, key).items():
+                for reference in parts:
+                    yield f"{key}.{column}", reference
+        for column, reference in self.minutes.items():
+            yield f"minutes.{column}", reference
         for form in self.questionnaire:
-            yield from form.id
-            yield from form.columns.values()
-            if form.total is not None:
-                yield form.total
-            if isinstance(form.items, str):
-                yield form.items
-            elif isinstance(form.items, dict):
-                yield from form.items.values()
-            else:
-                yield from form.items
+            items = form.items.values() if isinstance(form.items, dict) else form.items
+            total = () if form.total is None else (form.total,)
+            items = (items,) if isinstance(items, str) else items
+            for reference in (*form.id, *form.columns.values(), *total, *items):
+                yield "questionnaire", reference
         if self.answers:
-            yield self.answers.code
-            yield from self.answers.value
-            yield from self.answers.id
+            for reference in (
+                self.answers.code,
+                *self.answers.value,
+                *self.answers.id,
+            ):
+                yield "answers", reference
 
     def conditions(self) -> Iterator[str]:
         """Give every reference that only decides about a row: filters and joins."""
@@ -526,6 +536,7 @@ class MappingFile(_Part):
     timezone: Zone | None = None
     file: tuple[FileMapping, ...] = ()
     ignore: tuple[Ignored, ...] = ()
+    fhir: FhirMapping | None = None
 
 
 @dataclass(frozen=True)
@@ -538,6 +549,7 @@ class Mapping:
         file: the source's own entries, changed entries of the preset among them.
         preset: the preset's other entries; they give way to the own ones.
         ignore: files that are known and not wanted.
+        fhir: how FHIR resources are read, if any are.
     """
 
     description: str = ""
@@ -545,6 +557,7 @@ class Mapping:
     file: tuple[FileMapping, ...] = ()
     preset: tuple[FileMapping, ...] = ()
     ignore: tuple[Ignored, ...] = ()
+    fhir: FhirMapping | None = None
 
     def of_file(self, name: str) -> list[FileMapping]:
         """Return what a file of this name feeds, one part a canonical table.
@@ -558,6 +571,15 @@ class Mapping:
                 chosen.append(entry)
                 taken |= set(entry.tables())
         return [part for entry in chosen for part in entry.parts()]
+
+    def is_fhir(self, name: str) -> bool:
+        """Tell whether a file is read together with others as FHIR."""
+        return (
+            self.fhir is not None
+            and not self.of_file(name)
+            and not self.is_ignored(name)
+            and any(_matches(name, pattern) for pattern in self.fhir.match)
+        )
 
     def is_ignored(self, name: str) -> bool:
         """Tell whether a file is known and not wanted."""

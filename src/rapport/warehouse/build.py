@@ -24,6 +24,7 @@ from rapport.errors import BuildFailed, DiskFull, is_disk_full
 from rapport.ingest.cells import cell_of
 from rapport.mapping import TABLES, Table, read_own_instruments
 from rapport.mapping.registry import TABLES as REGISTRY_TABLES
+from rapport.mapping.source import zone_of_source
 from rapport.privacy import Vault
 from rapport.settings import Settings
 from rapport.state import ControlState
@@ -213,7 +214,7 @@ def _control_tables(
         "control.source_setting",
         "source varchar, timezone varchar, is_part2 boolean",
         [
-            (name, settings.of_source(name).timezone, settings.of_source(name).part2)
+            (name, zone_of_source(settings, name), settings.of_source(name).part2)
             for name in sorted(sources)
         ],
     )
