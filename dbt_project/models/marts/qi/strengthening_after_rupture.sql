@@ -117,46 +117,25 @@ counted as (
     'counted',
     keys,
     [
-        {'column': 'work', 'total': 'all', 'members': ['all', 'any', 'none']},
+        {
+            'column': 'work',
+            'total': 'all',
+            'members': ['all', 'any', 'none'],
+            'parts': ['destigmatize', 'compassion', 'co_create'],
+            'parts_of': 'any',
+        },
         {'column': 'clinic_key', 'total': 'all'},
     ],
     {'settled': 'n_ruptures'}
 ) }},
 
--- The three kinds are parts of `any`: they go with it.
-any_cells as (
-    select
-        period_start,
-        clinic_key,
-        hide_row as hide_any_row,
-        hide_settled as hide_any_settled
-    from cells
-    where work = 'any'
-),
-
 shown as (
     select
         counted.*,
-        not (
-            cells.hide_row
-            or (
-                counted.work in ('destigmatize', 'compassion', 'co_create')
-                and any_cells.hide_any_row
-            )
-        ) as is_shown,
-        not (
-            cells.hide_settled
-            or (
-                counted.work in ('destigmatize', 'compassion', 'co_create')
-                and any_cells.hide_any_settled
-            )
-        ) as is_settled_shown
+        not cells.hide_row as is_shown,
+        not cells.hide_settled as is_settled_shown
     from counted
     inner join cells on {{ same('counted', 'cells', keys) }}
-    inner join any_cells
-        on
-            counted.period_start = any_cells.period_start
-            and counted.clinic_key = any_cells.clinic_key
 ),
 
 final as (
@@ -167,14 +146,14 @@ final as (
         is_partial,
         case when is_shown then cast(n_clients as integer) end as n_clients,
         case when is_shown then n_ruptures end as n_ruptures,
-        case when is_shown and is_settled_shown then n_ruptures end as n_settled,
-        case when is_shown and is_settled_shown then n_repaired end as n_repaired,
+        case when is_settled_shown then n_ruptures end as n_settled,
+        case when is_settled_shown then n_repaired end as n_repaired,
         case
-            when is_shown and is_settled_shown
+            when is_settled_shown
                 then {{ share_of('n_repaired', 'n_ruptures') }}
         end as repaired_share,
         case
-            when is_shown and is_settled_shown
+            when is_settled_shown
                 then cast(median_sessions_to_repair as double)
         end as median_sessions_to_repair,
         not is_shown as suppressed,
