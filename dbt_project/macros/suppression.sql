@@ -21,30 +21,33 @@
 {% macro suppressed_cells(counted, keys, directions, groups={}) %}
 {%- set row_directions = directions | rejectattr('of', 'equalto', 'share') | list -%}
 {%- set share_directions = directions | rejectattr('of', 'equalto', 'row') | list -%}
+{%- set kept = groups.values() | list %}
     row_0 as (
         select
             {{ keys | join(', ') }},
             n_clients as people,
+            {%- for denominator in kept %}
+            {{ denominator }},
+            {%- endfor %}
             n_clients > 0 and n_clients < {{ setting('qi.small_cell_min') }} as hidden
         from {{ counted }}
     ),
 
-    {{ settled_suppression('row', keys, row_directions) }}
+    {{ settled_suppression('row', keys, row_directions, kept) }}
 
     {%- if groups %}
     share_0 as (
         {%- for name, denominator in groups.items() %}
         select
             '{{ name }}' as share,
-            {{ qualified('counted', keys) }},
-            counted.{{ denominator }} as people,
-            row_settled.hidden
+            {{ keys | join(', ') }},
+            {{ denominator }} as people,
+            hidden
             or (
-                counted.{{ denominator }} > 0
-                and counted.{{ denominator }} < {{ setting('qi.small_cell_min') }}
+                {{ denominator }} > 0
+                and {{ denominator }} < {{ setting('qi.small_cell_min') }}
             ) as hidden
-        from {{ counted }} as counted
-        inner join row_settled on {{ same('counted', 'row_settled', keys) }}
+        from row_settled
         {{ 'union all' if not loop.last }}
         {%- endfor %}
     ),
@@ -70,8 +73,10 @@
 {%- endmacro %}
 
 {# From `<name>_0` (keys, people, hidden) to `<name>_settled`. Only rows with people take
-   part, and only where something is hidden: all others stay as they are. #}
-{% macro settled_suppression(name, keys, directions) %}
+   part, and only where something is hidden: all others stay as they are. Nothing is joined,
+   since an engine that misjudges how many rows there are sorts them far too slowly. #}
+{% macro settled_suppression(name, keys, directions, kept=[]) %}
+{%- set carried = keys + ['people'] + kept -%}
 {%- set n = directions | length -%}
 {%- set set_of = [] -%}
 {%- set block_of = [] -%}
@@ -92,25 +97,23 @@
     {{ name }}_blocks as (
         select
             *,
-            max(case when hidden then 1 else 0 end)
-                over (partition by {{ block_of | join(', ') }}) as has_hidden
+            people > 0
+            and max(case when hidden and people > 0 then 1 else 0 end)
+                over (partition by {{ block_of | join(', ') }}) = 1 as takes_part
         from {{ name }}_0
-        where people > 0
     ),
 
     {{ name }}_pass as (
         select
-            {{ keys | join(', ') }},
-            people,
+            {{ carried | join(', ') }},
             hidden,
             0 as step,
             0 as n_quiet
         from {{ name }}_blocks
-        where has_hidden = 1
+        where takes_part
         union all
         select
-            {{ keys | join(', ') }},
-            people,
+            {{ carried | join(', ') }},
             hidden_after as hidden,
             step + 1 as step,
             case
@@ -204,18 +207,18 @@
         ) as followed
     ),
 
-    {{ name }}_last as (
-        select *
-        from {{ name }}_pass
-        where step = (select max(step) from {{ name }}_pass)
-    ),
-
     {{ name }}_settled as (
         select
-            {{ qualified('started', keys) }},
-            coalesce(ended.hidden, started.hidden) as hidden
-        from {{ name }}_0 as started
-        left join {{ name }}_last as ended on {{ same('started', 'ended', keys) }}
+            {{ carried | join(', ') }},
+            hidden
+        from {{ name }}_pass
+        where step = (select max(step) from {{ name }}_pass)
+        union all
+        select
+            {{ carried | join(', ') }},
+            hidden
+        from {{ name }}_blocks
+        where not takes_part
     ),
 {% endmacro %}
 
