@@ -179,6 +179,7 @@
                                     when {{ loop.index0 }} then {{ direction.column }}
                                     {%- endfor %}
                                 end as sibling,
+                                {%- if directions | selectattr('total') | list %}
                                 case
                                     {%- for direction in directions %}
                                     {%- set turn = 'step % ' ~ n ~ ' = ' ~ loop.index0 %}
@@ -198,6 +199,9 @@
                                     {%- endfor %}
                                     else 'member'
                                 end as role
+                                {%- else %}
+                                'member' as role
+                                {%- endif %}
                             from {{ name }}_pass
                             where n_quiet < {{ n }}
                         ) as told_apart
