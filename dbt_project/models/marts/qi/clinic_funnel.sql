@@ -230,10 +230,16 @@ bounded as (
 widened as (
     select
         *,
+        -- Asked for first: greatest() and least() pass over a null.
         {% for name, c in {'95': 1.959964, '998': 3.090232}.items() -%}
-        pow(sin(greatest(0e0, asin(sqrt(target)) - {{ c }} * od_sd)), 2) as od_ll{{ name }},
-        pow(sin(least(pi() / 2, asin(sqrt(target)) + {{ c }} * od_sd)), 2)
-            as od_ul{{ name }}{{ ',' if not loop.last }}
+        case
+            when od_sd is not null
+                then pow(sin(greatest(0e0, asin(sqrt(target)) - {{ c }} * od_sd)), 2)
+        end as od_ll{{ name }},
+        case
+            when od_sd is not null
+                then pow(sin(least(pi() / 2, asin(sqrt(target)) + {{ c }} * od_sd)), 2)
+        end as od_ul{{ name }}{{ ',' if not loop.last }}
         {% endfor %}
     from bounded
 ),
@@ -265,11 +271,10 @@ final as (
         phi,
         tau2,
         adjusted,
-        -- greatest() and least() pass over a null.
-        case when od_sd is not null then od_ll95 end as od_ll95,
-        case when od_sd is not null then od_ul95 end as od_ul95,
-        case when od_sd is not null then od_ll998 end as od_ll998,
-        case when od_sd is not null then od_ul998 end as od_ul998,
+        od_ll95,
+        od_ul95,
+        od_ll998,
+        od_ul998,
         case
             when round(value, 9) < low_limit then 'low'
             when round(value, 9) > high_limit then 'high'
