@@ -23,6 +23,10 @@ EXAMPLES = (
     # completion, the last 12 months of the whole service
     "select month, completion from qi.completion_monthly where clinic_key = 'all'"
     " and form = 'alliance_client' and not is_partial order by month desc limit 12",
+    # charts that are signalling
+    "select chart_id, clinic_key, variation, limits from qi.spc_series qualify"
+    " row_number() over (partition by chart_id, clinic_key order by segment desc) = 1"
+    " and (variation like 'concern%' or variation = 'run_signal')",
     # goal, task and bond side by side
     "pivot (select month, component, mean_score from qi.alliance_monthly"
     " where clinic_key = 'all' and rater = 'client' and component <> 'total'"

@@ -39,7 +39,7 @@ def test_every_table_of_the_way_is_published(sample: Home) -> None:
         "qi.alliance_monthly", "qi.completion_monthly", "qi.rupture_repair_monthly",
         "qi.early_alliance", "qi.stall_by_component", "qi.outcome_monthly", "qi.endings",
         "qi.clinic_funnel", "qi.equity", "qi.method_comparison",
-        "qi.strengthening_after_rupture",
+        "qi.strengthening_after_rupture", "qi.spc_series", "qi.spc_point",
     }  # fmt: skip
     asked = sample.run("sql", "--format", "json", "select pattern, count(*) as n from"
                        " alliance.rupture_cohort group by 1")  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from lib.rendered import model
+from lib.rendered import PROJECT, model
 from oracle.charts import Point, limits_of, lines_of, rules_of, runs_of
 
 N_SERIES = 240
@@ -62,7 +62,7 @@ def _charts(
         " unnest(?::integer[]) as numerator, unnest(?::integer[]) as denominator)",
         columns,
     )
-    seed = duckdb_seed()
+    seed = PROJECT / "seeds" / "run_chart_bound.csv"
     con.execute(f"create table run_chart_bound as from read_csv('{seed}')")
     settings = {"qi.screen_moving_ranges": 1, "qi.sigma_z_floor": 1,
                 "qi.shift_points": shift, "qi.trend_points": trend}  # fmt: skip
@@ -73,12 +73,6 @@ def _charts(
     for row in _rows(con, "select * from spc_point order by chart_id, month"):
         drawn[row["chart_id"]].append(row)
     return {row["chart_id"]: row for row in said}, drawn
-
-
-def duckdb_seed() -> str:
-    from lib.rendered import PROJECT
-
-    return str(PROJECT / "seeds" / "run_chart_bound.csv")
 
 
 def _rows(con: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:

@@ -52,6 +52,8 @@ GRAINS = (
                                     "component"), "period_start"),
     Grain("qi.outcome_monthly", ("month", "clinic_key", "instrument"), "month"),
     Grain("qi.endings", ("month", "clinic_key", "pattern"), "month"),
+    Grain("qi.spc_series", ("chart_id", "clinic_key", "segment")),
+    Grain("qi.spc_point", ("chart_id", "clinic_key", "month"), "month"),
     Grain("qi.clinic_funnel", ("indicator", "clinic_key")),
     Grain("qi.equity", ("dimension", "group_value", "indicator")),
     Grain("qi.method_comparison", ("method_a", "method_b")),
