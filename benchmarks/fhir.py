@@ -78,7 +78,9 @@ def main() -> None:
             taken["bare"].append(cpu_seconds(bare_scan, path))
             taken["door"].append(cpu_seconds(door_reading, path))
     bare, door = median(taken["bare"]), median(taken["door"])
-    print(f"{n:,} responses: bare {bare:.2f} CPU-s, reading {door:.2f}: {door / bare:.2f}×")
+    print(
+        f"{n:,} responses: bare {bare:.2f} CPU-s, reading {door:.2f}: {door / bare:.2f}×"
+    )
 
 
 if __name__ == "__main__":
