@@ -27,8 +27,9 @@ night: setup ## Run the nightly DAGs over the inbox (a sample clinic on a fresh 
 test: setup ## Pass the whole test suite
 	@$(BIN)/python -m pytest
 
-prove: setup ## Long proofs: 30 nights killed; goes on where it was stopped
+prove: setup ## Long proofs: 30 nights killed, 20 faults planted; goes on where it was stopped
 	@$(BIN)/python tests/chaos/prove_kills.py
+	@$(BIN)/python benchmarks/planted_faults.py .prove/planted_faults
 
 check: setup ## Format, lint and type checks, SQL too
 	@$(BIN)/ruff format --check .

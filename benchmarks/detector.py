@@ -228,9 +228,9 @@ def main() -> None:
     """Measure, print, and write where asked to."""
     said = argparse.ArgumentParser(description=__doc__)
     said.add_argument(
-        "--clients", type=int, default=600, help="of the synthetic clinic"
+        "--clients", type=int, default=240, help="of the synthetic clinic"
     )
-    said.add_argument("--stable", type=int, default=6000, help="never-changing clients")
+    said.add_argument("--stable", type=int, default=2400, help="never-changing clients")
     said.add_argument("--seed", type=int, default=7)
     said.add_argument("--write", action="store_true", help="into detector.md")
     chosen = said.parse_args()

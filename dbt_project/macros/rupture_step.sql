@@ -73,18 +73,49 @@
     end
 {%- endmacro %}
 
+{# 1 for a score that lies outside any rupture; a repair does. #}
+{% macro rupture_is_outside() -%}
+    case when judged.step in ('outside', 'repair') then 1 else 0 end
+{%- endmacro %}
+
 {# The last scores outside any rupture that default_rc3 averages, after this one. #}
-{% macro rupture_next_outside(list, value) -%}
+{% macro rupture_next_outside(name, value) -%}
     case
-        when rule = 'default_rc3' and is_outside = 1
-            then {{ last_of(list, value, 'max_reference') }}
-        else {{ list }}
+        when event.rule = 'default_rc3' and judged.step in ('outside', 'repair')
+            then {{ last_of('walk.' ~ name, value, 'event.max_reference') }}
+        else walk.{{ name }}
     end
 {%- endmacro %}
 
-{# What a score outside any rupture adds to the sum of squares about the mean (Welford). #}
-{% macro rupture_next_square() -%}
-    (walk_score - mean_outside) * (
-        walk_score - (mean_outside + (walk_score - mean_outside) / (n_outside + 1))
-    )
+{# Mean, and sum of squares about it, of the scores outside any rupture (Welford). #}
+{% macro rupture_next_mean() -%}
+    case
+        when judged.step not in ('outside', 'repair') then walk.mean_outside
+        when walk.n_outside = 0 then event.walk_score
+        else
+            walk.mean_outside
+            + (event.walk_score - walk.mean_outside) / (walk.n_outside + 1)
+    end
+{%- endmacro %}
+
+{% macro rupture_next_squares() -%}
+    case
+        when judged.step not in ('outside', 'repair') or walk.n_outside = 0
+            then walk.squares_outside
+        else
+            walk.squares_outside
+            + (event.walk_score - walk.mean_outside)
+            * (
+                event.walk_score - walk.mean_outside
+                - (event.walk_score - walk.mean_outside) / (walk.n_outside + 1)
+            )
+    end
+{%- endmacro %}
+
+{# What an open rupture keeps from its onset up to its repair. #}
+{% macro rupture_of_open(name, at_onset) -%}
+    case
+        when judged.step in ('onset', 'passing') then {{ at_onset }}
+        when judged.step in ('inside', 'repair') then walk.{{ name }}
+    end
 {%- endmacro %}

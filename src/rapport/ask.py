@@ -86,6 +86,15 @@ def prompt(settings: Settings, format_: str, limit: int | None) -> None:
                 print(error.message, file=sys.stderr)
 
 
+def clients_with_open_signals(settings: Settings) -> frozenset[str]:
+    """Return the keys of the clients who have an open care signal in the snapshot."""
+    with open_published(settings) as con:
+        rows = con.execute(
+            "select client_key from outcomes.fct_care_signal where status = 'open'"
+        ).fetchall()
+    return frozenset(key for (key,) in rows)
+
+
 def _statement(query: str) -> tuple[str, list[object]]:
     """Return the SQL behind a query or one of the dot words."""
     word, _, rest = query.strip().rstrip(";").partition(" ")

@@ -33,10 +33,14 @@ demo = typer.Typer(help="A synthetic clinic with planted truth.", no_args_is_hel
 identity = typer.Typer(
     help="From keys back to chart numbers, logged.", no_args_is_help=True
 )
+mapping = typer.Typer(
+    help="Vendor mappings: list, try on a file, propose.", no_args_is_help=True
+)
 quarantine = typer.Typer(
     help="Refused rows and files: why, and again.", no_args_is_help=True
 )
 app.add_typer(demo, name="demo")
+app.add_typer(mapping, name="mapping")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(identity, name="identity")
 
@@ -125,16 +129,80 @@ def build(
 
 
 @app.command()
-def validate() -> None:
-    """Let the gate judge the candidate."""
+def validate(
+    explain: Annotated[
+        str, typer.Option("--explain", metavar="CHECK", help="What a check means.")
+    ] = "",
+    waive: Annotated[
+        str,
+        typer.Option("--waive", metavar="CHECK", help="Let a check fail for a while."),
+    ] = "",
+    reason: Annotated[str, typer.Option(help="Why it may fail; logged.")] = "",
+    by: Annotated[str, typer.Option(help="Who says so; logged.")] = "",
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Last day of the waiver."),
+    ] = None,
+    source: Annotated[str, typer.Option(help="Waive it for this source alone.")] = "",
+    json_: Json = False,
+) -> None:
+    """Let the gate judge the candidate; explain a check; waive one."""
     from rapport import night as chain
 
     settings = _settings()
+    if explain:
+        _explain_check(settings, explain, as_json=json_)
+        return
+    if waive:
+        _waive_check(settings, waive, reason, by, _date(until), source)
+        return
     with observe.step("validate", "check the candidate"):
         counts = chain.validate(settings, _last_run(settings))
     n_passed = int(counts["n_checks"]) - int(counts["n_failed"])
     observe.say(
         f"{n_passed} of {counts['n_checks']} checks passed; next: rapport publish"
+    )
+
+
+def _explain_check(settings: Settings, name: str, *, as_json: bool) -> None:
+    from rapport.report import explain_check, print_check, print_json
+
+    found = explain_check(settings, name)
+    if as_json:
+        print_json(found)
+    else:
+        print_check(found)
+
+
+def _waive_check(
+    settings: Settings,
+    check: str,
+    reason: str,
+    by: str,
+    until: date | None,
+    source: str,
+) -> None:
+    from datetime import UTC
+
+    from pydantic import ValidationError
+
+    from rapport.errors import UsageError
+    from rapport.validate import Waiver, add_waiver
+
+    try:
+        waiver = Waiver(
+            check=check, reason=reason, by=by, expires_on=until, source=source or None
+        )
+    except ValidationError:
+        raise UsageError(
+            "a waiver needs --reason (5 to 500 characters), --by and --until DATE; "
+            "--source is a folder name of inbox/",
+            next_step="docs/how-to/waive-a-check.md",
+        ) from None
+    add_waiver(settings, waiver, datetime.now(UTC).date())
+    observe.say(
+        f"{check} is waived until {waiver.expires_on} (logged in the vault's audit log); "
+        "next: rapport validate, then rapport publish, dashboard, digest; or rapport night"
     )
 
 
@@ -211,6 +279,26 @@ def doctor(json_: Json = False) -> None:
 
 
 @app.command()
+def explain(
+    episode_key: Annotated[str, typer.Argument(help="Published key of an episode.")],
+    method: Annotated[
+        str, typer.Option(help="Method whose ruptures are told.")
+    ] = "default_rc3",
+    json_: Json = False,
+) -> None:
+    """Tell in words and a small plot why an episode's ruptures and signals stand."""
+    from rapport.explain import explain as explained
+    from rapport.explain import to_text
+    from rapport.report import print_json
+
+    found = explained(_settings(), episode_key, method)
+    if json_:
+        print_json(found)
+    else:
+        print(to_text(found), end="")
+
+
+@app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="One query; none opens a prompt.")] = "",
     format_: Annotated[
@@ -228,6 +316,70 @@ def sql(
         ask(settings, query, format_, limit)
     else:
         prompt(settings, format_, limit)
+
+
+@mapping.command("list")
+def mapping_list(json_: Json = False) -> None:
+    """List the shipped presets and the clinic's own mappings."""
+    from rapport.mapping_report import mappings_of, print_mappings
+    from rapport.report import print_json
+
+    found = mappings_of(_settings())
+    if json_:
+        print_json(found)
+    else:
+        print_mappings(found)
+
+
+@mapping.command("check")
+def mapping_check(
+    source: Annotated[str, typer.Argument(help="The folder's name under inbox/.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files to try it on; none takes the next delivery."),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Try a mapping and load nothing: what maps where, and where the rows would go."""
+    from rapport.ingest.preview import check_mapping
+    from rapport.mapping_report import print_check
+    from rapport.night import open_keys
+    from rapport.report import print_json
+
+    settings = _settings()
+    keys = None if files else open_keys(settings)
+    found = check_mapping(settings, source, files or [], keys)
+    if json_:
+        print_json(found)
+    else:
+        print_check(found)
+    if found["refused"] or any(file["rows"]["quarantined"] for file in found["files"]):
+        raise typer.Exit(ExitCode.NEEDS_PERSON)
+
+
+@mapping.command("infer")
+def mapping_infer(
+    file: Annotated[Path, typer.Argument(help="A file that nobody has mapped.")],
+    out: Annotated[Path | None, typer.Option(help="File; default stdout.")] = None,
+) -> None:
+    """Propose a mapping from headers and types; what is unsure is marked."""
+    from rapport.errors import UsageError
+    from rapport.mapping.infer import propose_mapping
+
+    text = propose_mapping(file)
+    n_unsure = text.count("# unsure:")
+    if out is None:
+        print(text, end="")
+    else:
+        if out.exists():
+            raise UsageError("the file to write is there already; name another")
+        out.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        out.write_text(text, encoding="utf-8")
+        observe.say(f"written: {out}")
+    observe.say(
+        f"{n_unsure} lines are marked unsure; next: correct them, then"
+        " rapport mapping check SOURCE FILE"
+    )
 
 
 @demo.command("generate")
@@ -330,15 +482,25 @@ def quarantine_retry(
 def identity_export(
     reason: Annotated[str, typer.Option(help="Why; written to the audit log.")],
     out: Annotated[Path | None, typer.Option(help="File; default stdout.")] = None,
+    open_signals: Annotated[
+        bool, typer.Option("--open-signals", help="Only clients with an open signal.")
+    ] = False,
 ) -> None:
     """Write CSV client_key,source,client_id; every use is logged."""
     import csv
 
+    from rapport.ask import clients_with_open_signals
     from rapport.privacy import Vault, append_audit
 
     settings = _settings()
-    append_audit(settings.home, "identity_export", "all clients", reason)
-    people = Vault(settings.home).people()
+    wanted = clients_with_open_signals(settings) if open_signals else None
+    whom = "all clients" if wanted is None else "clients with open signals"
+    append_audit(settings.home, "identity_export", whom, reason)
+    people = [
+        person
+        for person in Vault(settings.home).people()
+        if wanted is None or person[0] in wanted
+    ]
     header = ("client_key", "source", "client_id")
     if out is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows([header, *people])

@@ -25,12 +25,11 @@ from rapport.warehouse import (
     Dbt,
     build_candidate,
     candidate_mark,
-    previous_snapshot,
     publish_snapshot,
     published_path,
     published_runs,
 )
-from rapport.warehouse.publish import first_seen_in
+from rapport.warehouse.publish import first_seen_in, signal_entries_in
 
 if TYPE_CHECKING:
     from rapport.validate import Gate
@@ -206,6 +205,7 @@ def reconcile(settings: Settings) -> None:
                 run_id,
                 ended_at.replace(tzinfo=UTC),
                 first_seen_in(published_path(settings)),
+                signal_entries_in(published_path(settings), run_id),
             )
 
 
@@ -231,15 +231,19 @@ def validate(settings: Settings, run_id: str) -> Safe:
     Raises:
         GateRefused: a critical check did not hold; the earlier snapshot stands.
     """
-    from rapport.validate import describe_refusal, run_gate
+    from rapport.validate import describe_refusal, log_use, run_gate
 
     with writer_lock(settings.home):
         state = ControlState(settings.home)
         _same_candidate(settings, state.run(run_id), ("built", "validated", "refused"))
-        result = run_gate(settings, _ahead.pop_gate())
+        result = run_gate(settings, datetime.now(UTC).date(), _ahead.pop_gate())
+        until = {name: waiver.expires_on for name, waiver in result.waived.items()}
+        log_use(settings, result.waived.values(), run_id)
         state.record_checks(run_id, result.checks)
+        state.record_findings(run_id, result.findings, until)
         if result.refused:
             state.set_run(run_id, "refused", ended_at=datetime.now(UTC))
+            _tell_of_refusal(settings)
             raise GateRefused(
                 "\n".join(
                     [
@@ -248,12 +252,23 @@ def validate(settings: Settings, run_id: str) -> Safe:
                         *describe_refusal(settings, result),
                     ]
                 ),
-                next_step="correct the export or the mapping, deliver again, then run "
-                "rapport night",
+                next_step="docs/runbooks/refused-night.md: deliver the corrected export "
+                "under a new delivery id, or waive the check; then run rapport night",
             )
         state.set_run(run_id, "validated")
     failed = [check for check in result.checks if not check.passed]
-    return {"n_checks": len(result.checks), "n_failed": len(failed)}
+    return {
+        "n_checks": len(result.checks),
+        "n_failed": len(failed),
+        "n_waived": len(result.waived),
+    }
+
+
+def _tell_of_refusal(settings: Settings) -> None:
+    """Say on the pages and in the digest that the earlier snapshot still stands."""
+    if published_path(settings).exists():
+        dashboard(settings)
+    digest(settings)
 
 
 def _same_candidate(settings: Settings, run: Run, outcomes: tuple[str, ...]) -> None:
@@ -271,7 +286,12 @@ def publish(settings: Settings, run_id: str) -> Safe:
         state = ControlState(settings.home)
         _same_candidate(settings, state.run(run_id), ("validated",))
         path = publish_snapshot(settings, run_id)
-        state.mark_published(run_id, datetime.now(UTC), first_seen_in(path))
+        state.mark_published(
+            run_id,
+            datetime.now(UTC),
+            first_seen_in(path),
+            signal_entries_in(path, run_id),
+        )
     return {"run_id": run_id, "n_bytes": path.stat().st_size}
 
 
@@ -284,28 +304,88 @@ def dashboard(settings: Settings, run_id: str = "") -> Safe:
 
 
 def digest(settings: Settings, run_id: str = "") -> Safe:
-    """Write the morning digest from the published snapshot and the one before."""
+    """Write the morning digest from the published snapshot and its signal log."""
     from rapport.dashboard import write_digest
 
-    write_digest(settings, notice_of(settings), previous_snapshot(settings))
+    runs = ControlState(settings.home).runs()
+    is_refused = bool(runs) and runs[-1].outcome == "refused"
+    write_digest(settings, notice_of(settings), runs[-1].as_of if is_refused else None)
+    _beat_if_good(settings)
     return {"n_digests": 1}
+
+
+def _beat_if_good(settings: Settings) -> None:
+    """The digest is the last step: a published run that came so far was a good night."""
+    from rapport.heartbeat import beat
+
+    state = ControlState(settings.home)
+    runs = state.runs()
+    if not runs or runs[-1].outcome != "published":
+        return
+    checks = state.checks(runs[-1].run_id)
+    beat(settings, runs[-1], sum(not row[6] and row[4] != "info" for row in checks))
 
 
 def notice_of(settings: Settings) -> list[str]:
     """Return what waits for a person, in sentences for the pages."""
     state = ControlState(settings.home)
-    notices = []
     runs = state.runs()
-    if runs and runs[-1].outcome == "refused":
-        published = [run for run in runs if run.outcome == "published"]
-        since = f"from {published[-1].as_of}" if published else "not there yet"
-        notices.append(
-            f"The gate refused the night of {runs[-1].as_of}: these pages are {since}."
-        )
+    notices = _gate_notices(settings, state, runs[-1]) if runs else []
     batches = {row["batch_id"] for row in state.refusals()}
     if batches:
         word = "delivery has" if len(batches) == 1 else "deliveries have"
         notices.append(f"{len(batches)} {word} rows or files in quarantine.")
+    return notices
+
+
+def _gate_notices(settings: Settings, state: ControlState, run: Run) -> list[str]:
+    """Say what the gate said of the last night: refused, waived, warned, expired."""
+    from rapport.validate import load_waivers
+
+    notices = []
+    waived = {
+        name: until
+        for (run_id, name), until in state.waived().items()
+        if run_id == run.run_id
+    }
+    failed = [
+        (name, severity)
+        for _, _, _, name, severity, _, passed, *_ in state.checks(run.run_id)
+        if not passed and name not in waived
+    ]
+    sources = {
+        name: sorted({finding.source for finding in found})
+        for name, found in state.findings(run.run_id).items()
+    }
+
+    def named(severity: str) -> str:
+        return ", ".join(
+            f"{name} ({', '.join(sources[name])})" if name in sources else name
+            for name, of in failed
+            if of == severity
+        )
+
+    if run.outcome == "refused":
+        published = [r for r in state.runs() if r.outcome == "published"]
+        since = f"from {published[-1].as_of}" if published else "not there yet"
+        notices.append(
+            f"The gate refused the night of {run.as_of}: these pages are {since}. "
+            f"Not held: {named('critical')}."
+        )
+    elif named("warning"):
+        n = sum(of == "warning" for _, of in failed)
+        notices.append(
+            f"The gate passed with {n} {'warning' if n == 1 else 'warnings'}: "
+            f"{named('warning')}."
+        )
+    notices += [
+        f"{name} did not hold and is waived until {until}: read these pages with care."
+        for name, until in sorted(waived.items())
+    ]
+    notices += [
+        f"The waiver of {waiver.check} ended on {waiver.expires_on} and holds no longer."
+        for waiver in load_waivers(settings).expired(datetime.now(UTC).date())
+    ]
     return notices
 
 
@@ -337,7 +417,7 @@ class _Ahead:
     def loading(self, settings: Settings) -> Iterator[None]:
         from rapport.validate import Gate
 
-        with Dbt(settings) as self._dbt, Gate(settings) as self._gate:
+        with Dbt(settings) as self._dbt, Gate(settings.project_root) as self._gate:
             try:
                 yield
             finally:
@@ -375,12 +455,6 @@ def run_night(
         run_id = start_run(settings, as_of, known_on)
         observe.log_to(settings.home / "logs", run_id)
         for name, label in STEPS.items():
-            try:
-                with observe.step(name, label):
-                    STEP_FUNCTIONS[name](settings, run_id)
-            except GateRefused:
-                if published_path(settings).exists():
-                    dashboard(settings)
-                    digest(settings)
-                raise
+            with observe.step(name, label):
+                STEP_FUNCTIONS[name](settings, run_id)
     return run_id

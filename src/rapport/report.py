@@ -18,6 +18,12 @@ from rapport.ingest.reasons import PAGE, meaning_of
 from rapport.privacy import KeyRing, verify_audit
 from rapport.settings import Settings, setting_sources
 from rapport.state import ControlState
+from rapport.validate import (
+    describe_finding,
+    find_check,
+    load_suites,
+    load_waivers,
+)
 from rapport.warehouse import open_published, published_path
 
 _MOST_LINES = 20
@@ -116,12 +122,13 @@ def status_of(settings: Settings) -> dict[str, Any]:
         "gate": {
             "checks": len(checks),
             "passed": sum(bool(row[6]) for row in checks),
-            "failed": [
-                {"check_name": row[3], "severity": row[4], "status": row[5]}
-                for row in checks
-                if not row[6]
+            "failed": _failed_checks(settings, state, last.run_id) if last else [],
+            "expired_waivers": [
+                {"check_name": w.check, "expires_on": w.expires_on.isoformat()}
+                for w in load_waivers(settings).expired(now.date())
             ],
         },
+        "heartbeat": _heartbeat(settings),
         "quarantine": refusals,
         "notices": [dict(row) for row in state.notices()],
         "open_signals": _open_signals(settings),
@@ -131,14 +138,142 @@ def status_of(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _failed_checks(
+    settings: Settings, state: ControlState, run_id: str
+) -> list[dict[str, Any]]:
+    """List the checks of a run that did not hold, gravest first, with what to do."""
+    order = {"critical": 0, "warning": 1, "info": 2}
+    advice = {check.id: check.advice for check in load_suites(settings.project_root)}
+    waived, findings = state.waived(), state.findings(run_id)
+    failed = []
+    for (
+        _,
+        layer,
+        table,
+        name,
+        severity,
+        status,
+        passed,
+        observed,
+        expected,
+    ) in state.checks(run_id):
+        if passed:
+            continue
+        until = waived.get((run_id, name))
+        failed.append(
+            {
+                "check_name": name,
+                "layer": layer,
+                "table_name": table,
+                "severity": severity,
+                "status": status,
+                "observed": observed,
+                "expected": expected,
+                "where": [describe_finding(found) for found in findings.get(name, [])],
+                "advice": advice.get(name, ""),
+                "waived_until": until.isoformat() if until else None,
+            }
+        )
+    return sorted(failed, key=lambda check: order[check["severity"]])
+
+
+def _heartbeat(settings: Settings) -> dict[str, Any] | None:
+    path = settings.home / "state" / "heartbeat.json"
+    if not path.exists():
+        return None
+    said: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return said
+
+
+def explain_check(settings: Settings, name: str) -> dict[str, Any]:
+    """Return what a check means, why it exists, what to do, and its last results.
+
+    Raises:
+        UsageError: there is no such check (exit 2); the nearest names are told.
+    """
+    check = find_check(settings.project_root, name)
+    state = ControlState(settings.home)
+    runs = {run.run_id: run for run in state.runs()}
+    waived = state.waived()
+    results = [
+        {
+            "run_id": run_id,
+            "as_of": runs[run_id].as_of.isoformat(),
+            "outcome": runs[run_id].outcome,
+            "status": status,
+            "observed": observed,
+            "waived": (run_id, name) in waived,
+            "where": [
+                describe_finding(f) for f in state.findings(run_id).get(name, [])
+            ],
+        }
+        for run_id, _, _, check_name, _, status, _, observed, _ in state.checks()
+        if check_name == name
+    ]
+    results.sort(key=lambda row: runs[row["run_id"]].started_at, reverse=True)
+    return {
+        "check_name": check.id,
+        "layer": check.layer,
+        "table_name": check.table,
+        "severity": check.severity,
+        "owner": check.owner,
+        "expected": check.expected,
+        "why": check.why,
+        "advice": check.advice,
+        "waivable": check.waivable,
+        "waivers": [
+            w.model_dump(mode="json", exclude={"reason"})
+            for w in load_waivers(settings).every
+            if w.check == name
+        ],
+        "suite": f"expectations/suites/{check.suite}",
+        "results": results[:_MOST_RESULTS],
+    }
+
+
+_MOST_RESULTS = 10
+WHAT_SEVERITY_MEANS = {
+    "critical": "the night is held: nothing is published",
+    "warning": "the night is published with a visible mark",
+    "info": "it is recorded, nothing else",
+}
+
+
+def print_check(found: dict[str, Any]) -> None:
+    """Print what a check means for a person, on stdout."""
+    print(f"{found['check_name']} · {found['layer']} · {found['table_name']}")
+    severity = found["severity"]
+    print(f"  expects     {found['expected']}")
+    print(f"  why         {found['why']}")
+    print(f"  when not    {severity}: {WHAT_SEVERITY_MEANS[severity]}")
+    print(f"  what to do  {found['advice']}")
+    print(f"  owner       {found['owner'].replace('_', ' ')}")
+    if not found["waivable"]:
+        print("  waiver      none is possible: it guards a promise of rapport")
+    for waiver in found["waivers"]:
+        of = f" for source {waiver['source']}" if waiver["source"] else ""
+        print(f"  waiver      until {waiver['expires_on']}{of}")
+    print(f"  suite       {found['suite']}")
+    for result in found["results"]:
+        n = "" if result["observed"] is None else f", {result['observed']:,.0f} rows"
+        mark = ", waived" if result["waived"] else ""
+        print(
+            f"  {result['as_of']}  {result['status']}{n}{mark}"
+            f" (night {result['outcome']}, {result['run_id']})"
+        )
+        for where in result["where"]:
+            print(f"              {where}")
+    if not found["results"]:
+        print("  no night was checked by it yet")
+
+
 def _open_signals(settings: Settings) -> int | None:
-    """Count open ruptures by the primary method; None before the first night."""
+    """Count open care signals; None before the first night."""
     if not published_path(settings).exists():
         return None
     with open_published(settings) as con:
         row = con.execute(
-            "select count(*) from alliance.fct_rupture where method = 'default_rc3'"
-            " and status in ('pending', 'unresolved')"
+            "select count(*) from outcomes.fct_care_signal where status = 'open'"
         ).fetchone()
     return int(row[0]) if row else 0
 
@@ -189,9 +324,14 @@ def print_status(found: dict[str, Any]) -> None:
     if gate["checks"]:
         print(f"  gate        {gate['passed']} of {gate['checks']} checks passed")
         for check in gate["failed"]:
-            print(f"              {check['severity']}: {check['check_name']}")
+            _print_failed(check)
+        for waiver in gate["expired_waivers"]:
+            print(
+                f"  waiver      of {waiver['check_name']} ended on {waiver['expires_on']}:"
+                " it holds no longer"
+            )
     if found["open_signals"] is not None:
-        print(f"  signals     {found['open_signals']} open ruptures")
+        print(f"  signals     {found['open_signals']} open care signals")
     for row in found["quarantine"][:_MOST_LINES]:
         where = f"{row['source']} {row['batch_id']} {row['file']}"
         print(f"  quarantine  {where}: {row['n_rows']} rows [{row['reason']}]")
@@ -200,8 +340,23 @@ def print_status(found: dict[str, Any]) -> None:
         seen[row["reason"]] = seen.get(row["reason"], 0) + max(1, row["n_rows"])
     for reason, n in sorted(seen.items()):
         print(f"  noticed     {n:,} × {reason}")
-    if found["needs_person"]:
+    if last and last["outcome"] == "refused":
+        print("  next        docs/runbooks/refused-night.md")
+    elif found["needs_person"]:
         print("  next        docs/how-to/fix-quarantined-rows.md")
+
+
+def _print_failed(check: dict[str, Any]) -> None:
+    """Print a check that did not hold: in one line, or with what to do if it matters."""
+    mark = f" (waived until {check['waived_until']})" if check["waived_until"] else ""
+    how = ", could not run" if check["status"] == "error" else ""
+    print(f"              {check['severity']}: {check['check_name']}{how}{mark}")
+    for where in check["where"] if check["severity"] != "info" else []:
+        print(f"                {where}")
+    if check["severity"] == "critical" and not mark:
+        print(f"                expected: {check['expected']}")
+        print(f"                next: {check['advice']}")
+        print(f"                more: rapport validate --explain {check['check_name']}")
 
 
 def print_summary(settings: Settings, run_id: str) -> None:
@@ -219,6 +374,7 @@ def print_summary(settings: Settings, run_id: str) -> None:
         n_ruptures = con.execute(
             "select count(*) from alliance.fct_rupture where method = 'default_rc3'"
         ).fetchone()
+    n_open = _open_signals(settings)
     warned = [row[3] for row in checks if not row[6] and row[4] != "info"]
     observe.say("")
     observe.say(
@@ -231,6 +387,7 @@ def print_summary(settings: Settings, run_id: str) -> None:
         f"  ruptures    {n_ruptures[0] if n_ruptures else 0} found; episodes: "
         + ", ".join(f"{n} {pattern}" for pattern, n in patterns)
     )
+    observe.say(f"  signals     {n_open} open care signals")
     observe.say(
         f"  checks      {sum(bool(row[6]) for row in checks)} of {len(checks)} passed"
         + (f"; warnings: {', '.join(warned)}" if warned else "")

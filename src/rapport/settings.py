@@ -219,6 +219,28 @@ class Warehouse(_Section):
     history_months: int = Field(13, ge=0)
 
 
+class Gate(_Section):
+    """The quality gate: what it learns from, where its limits lie, who hears of it.
+
+    The share limits and floors are conventions of this project (ADR 0026); the multiple
+    of the median absolute deviation is Iglewicz & Hoaglin 1993.
+    """
+
+    warm_up_nights: int = Field(7, ge=0, le=60)
+    history_nights: int = Field(60, ge=7, le=730)
+    deviations: float = Field(3.5, ge=1, le=20)
+    short_below_share: float = Field(0.5, gt=0, lt=1)
+    long_above_ratio: float = Field(2.0, gt=1)
+    max_vanished_share: float = Field(0.2, gt=0, lt=1)
+    doubled_share: float = Field(0.45, gt=0, lt=1)
+    share_moves: float = Field(0.3, gt=0, lt=1)
+    min_rows: int = Field(20, ge=1)
+    silent_days: int = Field(3, ge=1, le=90)
+    max_waiver_days: int = Field(31, ge=1, le=366)
+    heartbeat_url: str | None = Field(None, pattern=r"^https?://[^\s]+$")
+    heartbeat_timeout_seconds: float = Field(5.0, gt=0, le=60)
+
+
 class ProcessChange(_Section):
     """A recorded process change, from which a chart's limits are taken afresh."""
 
@@ -232,6 +254,13 @@ class Quality(_Section):
     """Quality-improvement tables (quality_improvement.md)."""
 
     small_cell_min: int = Field(11, ge=0)
+    first_month: str | None = Field(None, pattern=r"^\d{4}-\d{2}-01$")
+    cohort_months: Literal[1, 2, 3, 4, 6, 12] = 3
+    settle_days: int = Field(7, ge=0, le=92)
+    screen_moving_ranges: bool = True
+    sigma_z_floor: bool = True
+    shift_points: Literal[7, 8] = 8
+    trend_points: Literal[6, 7] = 6
     process_change: tuple[ProcessChange, ...] = ()
 
 
@@ -263,6 +292,7 @@ class Settings(_Section):
     source: dict[str, Source] = {}
     inbox: Inbox = Inbox()
     warehouse: Warehouse = Warehouse()
+    gate: Gate = Gate()
     qi: Quality = Quality()
     security: Security = Security()
 
@@ -288,7 +318,9 @@ class Settings(_Section):
                     values[f"{section}.{name}"] = ",".join(str(v) for v in value)
                 else:
                     values[f"{section}.{name}"] = value
-        values["qi.small_cell_min"] = self.qi.small_cell_min
+        for name, value in self.qi:
+            if name != "process_change":
+                values[f"qi.{name}"] = value
         for code, instrument in sorted(self.instruments.items()):
             for name, value in instrument:
                 if value is not None:

@@ -31,6 +31,10 @@ def test_every_table_of_the_way_is_published(sample: Home) -> None:
         "core.fct_session", "core.fct_episode", "core.fct_diagnosis",
         "core.fct_measure_score", "alliance.fct_alliance_session", "alliance.fct_rupture",
         "alliance.rupture_cohort", "alliance.trajectory_by_session",
+        "alliance.fct_therapist_marker", "alliance.fct_strengthening",
+        "alliance.fct_congruence", "alliance.fct_goal_overlap",
+        "alliance.dim_rupture_method", "outcomes.fct_episode_outcome",
+        "outcomes.fct_stall", "outcomes.fct_care_signal", "outcomes.dim_care_signal",
     }  # fmt: skip
     asked = sample.run("sql", "--format", "json", "select pattern, count(*) as n from"
                        " alliance.rupture_cohort group by 1")  # fmt: skip

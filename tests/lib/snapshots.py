@@ -5,7 +5,10 @@ from pathlib import Path
 import duckdb
 
 # These record when the pipeline learned something (contract §5, 2).
-_NIGHTS = {"ops.run", "ops.check_result", "ops.delivery"}
+_NIGHTS = {
+    "ops.run", "ops.check_result", "ops.delivery", "ops.signal_log",
+    "ops.signal_erasure", "ops.change_log",
+}  # fmt: skip
 
 
 def published(home: Path) -> dict[str, list[tuple]]:
@@ -37,6 +40,7 @@ def fingerprint(path: Path) -> tuple:
                 (select count(*) from core.fct_session),
                 (select count(*) from core.fct_measure_score),
                 (select count(*) from alliance.fct_rupture),
+                (select count(*) from outcomes.fct_care_signal),
                 (select count(*) from alliance.rupture_cohort as cohort
                     anti join core.fct_episode as episode using (episode_key)),
                 (select sum(rows_in) from ops.row_ledger)

@@ -10,5 +10,7 @@ CHAPTERS = (
     "test_f2_goals",
     "test_g_outcomes",
     "test_h_cohorts",
+    "test_i_signals",
+    "test_j_settings",
     "test_k_edges",
 )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from conftest import Home
-from lib.doors import Loaded, through_the_door
+from lib.fhir_doors import Loaded, through_the_door
 
 LOINC = "http://loinc.org"
 DAY = "2026-03-02T10:00:00-05:00"

@@ -18,7 +18,15 @@ ORDER = (
     ("mapping", "privacy", "state"),
     ("ingest", "warehouse", "validate", "synthetic"),
     ("extracts", "dashboard"),
-    ("report", "ask", "explain", "night", "airflow_night", "inbox_trigger"),
+    (
+        "report",
+        "mapping_report",
+        "ask",
+        "explain",
+        "night",
+        "airflow_night",
+        "inbox_trigger",
+    ),
     ("cli",),
 )
 RANK = {room: place for place, rooms in enumerate(ORDER) for room in rooms}

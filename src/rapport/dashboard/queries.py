@@ -107,25 +107,63 @@ select finding, table_name, n_rows from ops.data_finding
 where n_rows > 0 order by finding, table_name
 """
 
-OPEN_RUPTURES = """
+# In the order of the digest: clinics by name, the unknown one last, then the signals'.
+SIGNALS = """
 select
-    rupture.rupture_key,
-    rupture.client_key,
-    rupture.episode_key,
-    rupture.onset_date,
-    rupture.status,
-    rupture.onset_session_number,
-    round(rupture.drop_ratio, 3),
-    rupture.lead_component,
-    coalesce(episode.clinic_key, 'unknown') as clinic_key,
-    coalesce(clinic.clinic_name, 'unknown') as clinic_name
-from alliance.fct_rupture as rupture
-inner join alliance.rupture_cohort as cohort
-    on rupture.episode_key = cohort.episode_key
-    and rupture.method = cohort.method
-    and rupture.instrument = cohort.instrument
-inner join core.fct_episode as episode on rupture.episode_key = episode.episode_key
-left join core.dim_clinic as clinic on episode.clinic_key = clinic.clinic_key
-where rupture.method = 'default_rc3'
-order by rupture.rupture_key
+    signals.signal_key,
+    signals.signal,
+    kinds.position,
+    signals.instrument,
+    signals.episode_key,
+    signals.client_key,
+    coalesce(signals.clinic_key, 'unknown') as clinic_key,
+    coalesce(clinics.clinic_name, 'unknown') as clinic_name,
+    signals.opened_on,
+    signals.closed_on,
+    signals.closed_reason,
+    signals.evidence
+from outcomes.fct_care_signal as signals
+inner join outcomes.dim_care_signal as kinds on signals.signal = kinds.signal
+left join core.dim_clinic as clinics on signals.clinic_key = clinics.clinic_key
+order by
+    clinics.clinic_name is null,
+    clinics.clinic_name,
+    signals.clinic_key nulls last,
+    kinds.position,
+    signals.opened_on,
+    signals.signal_key
+"""
+
+# The night that a digest is held against: the last published one of an earlier date; on
+# the first date of all, an earlier run of that date.
+NIGHT_BEFORE = """
+select as_of, started_at from ops.run
+where
+    outcome = 'published'
+    and (as_of < $as_of or (as_of = $as_of and run_id <> $run))
+order by as_of < $as_of desc, as_of desc, started_at desc
+limit 1
+"""
+
+# What that night showed: the last entry of each signal up to it.
+SIGNALS_BEFORE = f"""
+with night_before as ({NIGHT_BEFORE}),
+ranked as (
+    select
+        entries.*,
+        row_number() over (
+            partition by entries.signal_key order by entries.as_of desc, entries.run_id desc
+        ) as choice
+    from ops.signal_log as entries
+    cross join night_before
+    where
+        entries.as_of <= night_before.as_of
+        and (entries.as_of < $as_of or entries.run_id <> $run)
+)
+select signal_key, closed_on is null from ranked where choice = 1
+"""
+
+ERASED_SINCE = """
+select coalesce(sum(n_signals), 0) from ops.signal_erasure
+where erased_at > $since
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from rapport.ingest.raw import (
     clear_raw,
     find_header,
 )
-from rapport.ingest.shape import literal
+from rapport.ingest.spelling import literal
 from rapport.mapping import FileMapping
 from rapport.mapping.vendor import normal_header
 
@@ -68,7 +68,7 @@ class Head:
     has_end: bool
 
 
-def read_head(text: Text, part: FileMapping, known: set[str]) -> Head:
+def read_head(text: Text, part: FileMapping, known: Container[str]) -> Head:
     """Find delimiter and header.
 
     Raises:
@@ -101,7 +101,7 @@ def _head(
     head: str,
     delimiter: str,
     part: FileMapping,
-    known: set[str],
+    known: Container[str],
     *,
     is_whole: bool,
     has_sep: bool,
@@ -126,7 +126,7 @@ def _head(
             headers = headers[:-1]
     titles = rows[1 if has_sep else 0 : at - part.header_rows]
     n_titles = sum(any(cell.strip() for cell in row) for row in titles)
-    n_known = len(known & {normal_header(header) for header in headers})
+    n_known = sum(name in known for name in {normal_header(h) for h in headers})
     return n_known, n_cells, Head(headers, delimiter, at, n_titles, n_cells, has_end)
 
 

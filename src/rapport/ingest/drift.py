@@ -6,11 +6,13 @@ its place (``column_7``), because a header may be a patient's row.
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import duckdb
 
 from rapport.ingest.cells import Cell
-from rapport.mapping import NOT_WANTED, FileMapping, Table
-from rapport.mapping.vendor import normal_header
+from rapport.mapping import FileMapping, Table
+from rapport.mapping.vendor import is_unwanted, normal_header
 from rapport.state import Notice
 
 _MOST_COMPARED = 100
@@ -23,6 +25,8 @@ def drift_of_header(
     part: FileMapping,
     headers: tuple[str, ...],
     before: tuple[str, ...] | None,
+    used: set[str],
+    known: Container[str],
 ) -> tuple[list[Notice], tuple[str, ...]]:
     """Hold a header against the mapping, and against the delivery before.
 
@@ -31,12 +35,18 @@ def drift_of_header(
         part: what the mapping says of it.
         headers: its header.
         before: the known columns of the delivery before, in their order.
+        used: the normalised headers that are read for the table.
+        known: the headers that any part of the mapping has a word for.
 
     Returns:
         The notices, and the known columns in the order of this file.
     """
-    dropped = {normal_header(header) for header in part.drop} | NOT_WANTED
-    wanted = part.known_headers() - {normal_header(header) for header in part.drop}
+    dropped = {normal_header(header) for header in part.drop}
+    wanted = used | {
+        name
+        for name in part.known_headers().names - dropped
+        if not {"*", "{", "."} & set(name)
+    }
     notices: list[Notice] = []
     columns: list[str] = []
     unknown: dict[int, str] = {}
@@ -50,7 +60,7 @@ def drift_of_header(
             columns.append(name)
         elif name in wanted:
             say(f"column_{place}", "column_twice")
-        elif name in dropped:
+        elif name in known or is_unwanted(name):
             say(f"column_{place}", "column_dropped")
         elif name:
             unknown[place] = name

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from rapport.ingest.cells import Cell, absent_cell, cell_of
 from rapport.ingest.drift import drift_of_header, drift_of_values
 from rapport.ingest.fhir.through import Typed, load_fhir
 from rapport.ingest.inbox import MANIFEST, Found, is_plain_file
+from rapport.ingest.lookup import Lookup, Lookups
 from rapport.ingest.raw import FileRefused, RawTable, is_header
 from rapport.ingest.readers import (
     DeliveryFiles,
@@ -35,29 +37,25 @@ from rapport.ingest.readers import (
     sweep_temporary,
 )
 from rapport.ingest.reasons import REASONS
-from rapport.ingest.shape import (
-    canonical_texts,
-    filter_sql,
-    header_places,
-    missing_required,
-)
+from rapport.ingest.shape import Shape, excuse_deletions
+from rapport.ingest.spelling import literal
 from rapport.ingest.translate import OTHER_SOURCE_MARK, CodeLists, Translator
 from rapport.mapping import (
     BY_NAME,
-    NOT_WANTED,
     FileMapping,
     Mapping,
     Table,
     load_mapping,
     read_own_instruments,
 )
+from rapport.mapping.vendor import KnownHeaders, known_to
 from rapport.privacy import KeyRing, Vault
 from rapport.settings import Settings
 from rapport.state import ControlState, Delivery, LedgerRow, Notice, Refusal
 from rapport.warehouse.connections import scratch
 
 _SMALL_BYTES = 8 << 20
-_ABSENT = "null::varchar"
+_PLAIN_ID = "[!-~]([ -~]*[!-~])?"
 DeliveryOutcome: TypeAlias = Literal["loaded", "partly_loaded", "refused"]
 
 
@@ -115,9 +113,11 @@ class Door:
         self.vault = Vault(self.home)
         seeds = settings.project_root / "dbt_project" / "seeds"
         own = read_own_instruments(settings.home / "instruments", seeds)
-        codes = CodeLists(seeds, own)
-        self.translator = Translator(keys, codes)
+        self.codes = CodeLists(seeds, own)
+        self.translator = Translator(keys, self.codes)
         self._open = ExitStack()
+        # Told of every table of a file that is read: its opaque name, how it is shaped.
+        self.on_shape: Callable[[str, Shape], None] = lambda name, shape: None
 
     def __enter__(self) -> Self:
         sweep_temporary(self.settings)
@@ -159,7 +159,7 @@ class Door:
         stat_mark, digest = found.stat_mark(), found.digest()
         manifest = _manifest(found.folder)
         account = _Account()
-        mapping = load_mapping(self.home, found.source)
+        mapping = load_mapping(self.home, found.source, self.codes.spellings)
         before = state.bronze_of(batch) if replaces else {}
         quarantine = _Quarantine(self.home, found.source, batch)
         quarantine.recover(replaces)
@@ -198,7 +198,10 @@ class Door:
                 outcome,
                 len(account.files),
             ),
-            modes={table: _mode(manifest, account, table) for table in account.tables},
+            modes={
+                table: _mode(manifest, account, table, mapping)
+                for table in account.tables
+            },
             bronze=account.bronze,
             ledger=account.ledger,
             refusals=account.refusals,
@@ -230,29 +233,29 @@ class Manifest:
     """What is read of a delivery's ``manifest.json``; other keys are kept nowhere."""
 
     received_at: datetime | None
-    snapshots: frozenset[str]
+    modes: dict[str, str]
     is_readable: bool
 
 
 def _manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not path.exists():
-        return Manifest(None, frozenset(), True)
+        return Manifest(None, {}, True)
     try:
         said: dict[str, Any] = json.loads(path.read_text("utf-8"))
         tables = said.get("tables", {})
-        snapshots = frozenset(
-            table
+        modes = {
+            table: about["mode"]
             for table, about in tables.items()
-            if table in BY_NAME and about.get("mode") == "snapshot"
-        )
+            if table in BY_NAME and about.get("mode") in ("snapshot", "delta")
+        }
         text = said.get("received_at")
         received = datetime.fromisoformat(text) if text else None
     except (OSError, ValueError, AttributeError, TypeError):
-        return Manifest(None, frozenset(), False)
+        return Manifest(None, {}, False)
     if received is not None and received.tzinfo is None:
         received = received.replace(tzinfo=UTC)
-    return Manifest(received, snapshots, True)
+    return Manifest(received, modes, True)
 
 
 def _received_at(
@@ -314,11 +317,16 @@ class _Quarantine:
         return self.folder.with_name(f"{self.folder.name}.{moment:%Y%m%d%H%M%S%f}")
 
 
-def _mode(manifest: Manifest, account: _Account, table: str) -> str:
-    """A snapshot with refused rows deletes nothing: what it lacks may be among them."""
+def _mode(
+    manifest: Manifest, account: _Account, table: str, mapping: Mapping | None
+) -> str:
+    """Return how a table of a delivery is taken: as the manifest says, else the mapping.
+
+    A snapshot with refused rows deletes nothing: what it lacks may be among them.
+    """
+    default = mapping.mode_of(table) if mapping else "delta"
     is_partial = table in account.partial or account.hides_tables
-    whole = table in manifest.snapshots and not is_partial
-    return "snapshot" if whole else "delta"
+    return "delta" if is_partial else manifest.modes.get(table, default)
 
 
 class _Loading:
@@ -349,7 +357,11 @@ class _Loading:
             self.account.refusals.append(
                 Refusal("manifest", "", "", "manifest_unreadable", 0, None)
             )
-        self.con.execute(f"set threads = {self._n_threads()}")
+        # One thread for a small delivery: handing work around would cost more.
+        n_bytes = sum(member.lstat().st_size for member in self.found.members())
+        self.is_small = n_bytes < _SMALL_BYTES
+        n_threads = 1 if self.is_small else self.door.settings.warehouse.threads
+        self.con.execute(f"set threads = {n_threads}")
         self.con.execute(
             "create temp table spelling"
             " (kind varchar, text varchar, value varchar, token varchar)"
@@ -357,6 +369,7 @@ class _Loading:
         self.seen_before = self.state.columns_before(self.found.source, self.batch)
         with DeliveryFiles(self.con, self.door.settings, self.found) as self.files:
             listing = self.files.list_sources(self.mapping)
+            self.lookups = Lookups(self.con, listing.sources, self._read_joined)
             self._fhir(listing)
             self._account_for_others(listing)
             for source, parts in self._chosen(listing):
@@ -375,11 +388,6 @@ class _Loading:
         for left in bronze.glob(f"*/{self.batch}.*"):
             if left.relative_to(self.door.home / "bronze").as_posix() not in kept:
                 left.unlink()
-
-    def _n_threads(self) -> int:
-        """One thread for a small delivery: handing work around would cost more."""
-        n_bytes = sum(member.lstat().st_size for member in self.found.members())
-        return 1 if n_bytes < _SMALL_BYTES else self.door.settings.warehouse.threads
 
     # --- FHIR: members that are read together (ingest/fhir/) ------------------------
 
@@ -423,9 +431,9 @@ class _Loading:
         account = self.account
         ledger, refusals = list(account.ledger), list(account.refusals)
         part = FileMapping(match="*", table=table)
-        places = header_places(headers)
         raw = RawTable("", headers, "utf-8")
-        self._sort_rows(name, 0, BY_NAME[table], part, places, raw)
+        shape = self._shape(part, raw, {})
+        self._sort_rows(name, 0, BY_NAME[table], part, shape, raw)
         account.ledger, account.refusals = ledger, refusals
         (self.quarantine / f"{name}.rows.parquet").unlink(missing_ok=True)
 
@@ -474,6 +482,8 @@ class _Loading:
                 self._notice(name, "", "", "sheet_empty")
             elif parts:
                 wanted.append((source, parts))
+            elif any(self.mapping.is_joined(name) for name in source.names):
+                self._count_joined(source)
             elif source.delivered in known_files:
                 self.account.files[name] = source.true_name
                 reason = "sheet_dropped" if source.sheet else "member_dropped"
@@ -516,7 +526,7 @@ class _Loading:
     # --- one file, or one sheet -----------------------------------------------------
 
     def _source(self, source: Source, parts: list[FileMapping]) -> None:
-        known = set(NOT_WANTED).union(*(part.known_headers() for part in parts))
+        known = known_to(parts)
         for part in parts:
             name = f"{part.table}-{source.number}"
             self.account.files[name] = source.true_name
@@ -530,9 +540,10 @@ class _Loading:
                 )
 
     def _table(
-        self, name: str, source: Source, part: FileMapping, known: set[str]
+        self, name: str, source: Source, part: FileMapping, known: KnownHeaders
     ) -> None:
         table = BY_NAME[part.table]
+        looked_up = {join.name: self.lookups.of(join, part) for join in part.join}
         raw = self.files.read(source, part, known)
         if self.files.n_damaged:
             self._notice(
@@ -540,16 +551,84 @@ class _Loading:
             )
         if not is_header(raw.headers, known):
             raise FileRefused("header_unrecognised", self._n_raw_rows())
+        shape = self._shape(part, raw, looked_up)
+        missing = shape.missing()
+        if missing and part.is_optional:
+            self._notice(name, table.name, missing[0], "table_absent")
+            return
+        self.door.on_shape(name, shape)
         seen = self.seen_before.get((table.name, part.match))
-        drift, columns = drift_of_header(name, part, raw.headers, seen)
+        drift, columns = drift_of_header(
+            name, part, raw.headers, seen, shape.used_headers(), known
+        )
         self.account.notices += drift
-        places = header_places(raw.headers)
-        missing = missing_required(table, part, places)
         if missing:
             raise FileRefused("required_column_missing", self._n_raw_rows(), missing[0])
+        for join, found in looked_up.items():
+            if found is not None and found.n_several:
+                self._notice(name, table.name, join, "join_ambiguous", found.n_several)
+        for conflict in shape.conflicts(self.con):
+            self._notice(
+                name,
+                table.name,
+                conflict.column,
+                "date_order_conflict",
+                conflict.n_rows,
+            )
         self.account.tables.add(table.name)
         self.account.columns[table.name, part.match] = columns
-        self._sort_rows(name, source.number, table, part, places, raw)
+        self._sort_rows(name, source.number, table, part, shape, raw)
+
+    def _shape(
+        self, part: FileMapping, raw: RawTable, looked_up: dict[str, Lookup | None]
+    ) -> Shape:
+        try:
+            return Shape(part, raw.headers, looked_up, self.door.codes.items_of)
+        except FileRefused as refused:
+            raise FileRefused(
+                refused.reason, self._n_raw_rows(), refused.column
+            ) from None
+
+    def _read_joined(self, source: Source, part: FileMapping) -> tuple[str, ...] | None:
+        """Read what rows are looked up in; its own entry says how it is written."""
+        own = [p for name in source.names for p in self.mapping.of_file(name)]
+        how = own[0] if own else part
+        join = [j.on.values() for j in part.join]
+        known = known_to([*own, part], [header for on in join for header in on])
+        try:
+            return self.files.read(source, how, known).headers
+        except FileRefused:
+            return None
+
+    def _count_joined(self, source: Source) -> None:
+        """Count the rows of a file that only feeds joins: known, and no rows of a table."""
+        name = f"file-{source.number}"
+        self.account.files[name] = source.true_name
+        joins = self.mapping.joins_of(source.names)
+        headers = [header for join in joins for header in join.on.values()]
+        part = FileMapping(match="*", table="clients")
+        try:
+            raw = self.files.read(source, part, known_to([part], headers))
+        except FileRefused as refused:
+            self._refuse(name, "", source.delivered, source.true_name, refused)
+            return
+        n_rows = self._n_raw_rows()
+        n_blank = self._one("select count(*) from blank_line")
+        n_in = n_rows + n_blank + raw.n_title_rows
+        self.account.ledger.append(
+            LedgerRow(
+                name,
+                "none",
+                raw.encoding,
+                n_in,
+                0,
+                0,
+                n_rows,
+                raw.n_title_rows,
+                n_blank,
+            )
+        )
+        self._notice(name, "", "", "file_joined", n_rows)
 
     def _n_raw_rows(self) -> int:
         return self._one(
@@ -562,32 +641,20 @@ class _Loading:
         number: int,
         table: Table,
         part: FileMapping,
-        places: dict[str, int],
+        shape: Shape,
         raw: RawTable,
     ) -> None:
         """Tell blank, filtered, bad and good rows apart; keep the good ones typed."""
         con = self.con
-        texts = canonical_texts(table, part, places)
-        blank = " and ".join(
-            f"nullif(trim(c{n}), '') is null" for n in range(1, len(raw.headers) + 1)
-        )
-        filters = [filter_sql(rule, places) for rule in part.filter]
-        dropped = " or ".join(filters) if filters else "false"
-        con.execute("drop table if exists cell")
         con.execute("drop table if exists typed")
-        here = [column for column in table.columns if texts[column.name] != _ABSENT]
-        con.execute(
-            "create temp table cell as select row_no, case when "
-            f"{blank} then 'blank' when {dropped} then 'filtered' else 'row' end as kind"
-            + "".join(f", {texts[c.name]} as {c.name}" for c in here)
-            + " from raw"
-        )
+        here = shape.create_cells(con)
         cells = {
             column.name: cell_of(column, f"cell.{column.name}", f"s_{column.name}")
-            if column in here
+            if column.name in here
             else absent_cell(column)
             for column in table.columns
         }
+        excuse_deletions(table, cells)
         self._translate(cells)
         typed, joins = _typed_select(cells)
         con.execute(
@@ -614,6 +681,8 @@ class _Loading:
             n_footer,
             n_blank,
         )
+        if counts["filtered"]:
+            self._name_filters(name, table)
         self._quarantine_rows(name, table, n_bad, counts["unreadable"])
         self._notices(name, table, cells, counts)
         if part.max_bad_share is not None and _bad_share([row]) > part.max_bad_share:
@@ -628,6 +697,15 @@ class _Loading:
         self.account.ledger.append(row)
         outputs = [output for cell in cells.values() for output in cell.outputs]
         self._keep(table, outputs, number)
+
+    def _name_filters(self, name: str, table: Table) -> None:
+        """Count the rows that each rule left out, under the rule's name."""
+        found = self.con.execute(
+            "select rule, count(*) from cell where kind = 'filtered' group by rule"
+            " order by rule"
+        ).fetchall()
+        for rule, n in found:
+            self._notice(name, table.name, rule, "row_filtered", n)
 
     def _counts(self, cells: dict[str, Cell]) -> dict[str, int]:
         """Count, in one question, the rows of each kind and the notices."""
@@ -669,16 +747,42 @@ class _Loading:
             f"select '{kind}' as kind, {text} as text from cell where kind = 'row'"
             for kind, text in spelled
         )
-        self.con.execute(
-            f"""
-            insert into spelling
-            select kind, text, value_of(kind, '{self.found.source}', text), token_of(kind, text)
-            from ({union}) as found
+        found = f"""
+            select * from ({union}) as found
             where text is not null and length(text) <= 256
                 and not exists (
                     select 1 from spelling as s
                     where s.kind = found.kind and s.text = found.text
                 )
+            """
+        source = self.found.source
+        if not self.is_small:
+            # Millions of ids are keyed by the engine; what is no plain text is left over.
+            self.con.execute(f"create or replace temp table spelled as {found}")
+            found = "select * from spelled"
+            digest, key, pads = self.door.keys.row_key_sql(
+                "entity", literal(source), "text"
+            )
+            self.con.execute(
+                f"""
+                insert into spelling
+                select kind, text, {key}, null from (
+                    select *, {digest} as digest from (
+                        select *, substr(kind, 4) as entity from spelled
+                        where starts_with(kind, 'id:')
+                            and regexp_full_match(text, '{_PLAIN_ID}')
+                    )
+                )
+                """,
+                pads,
+            )
+            found += " anti join spelling using (kind, text)"
+        self.con.execute(
+            f"""
+            insert into spelling
+            select kind, text, value_of(kind, {literal(source)}, text),
+                case when not starts_with(kind, 'id:') then token_of(kind, text) end
+            from ({found})
             """
         )
 
@@ -716,8 +820,9 @@ class _Loading:
             for column, reason, n, first in found
         ]
         con.execute(
-            "copy (select raw.*, typed.bad as reasons from raw join typed using (row_no)"
-            " where len(typed.bad) > 0 order by row_no) to"
+            "copy (select raw.*, bad.reasons from raw join (select row_no,"
+            " list_sort(list_distinct(flatten(list(bad)))) as reasons from typed"
+            " where len(bad) > 0 group by row_no) as bad using (row_no) order by row_no) to"
             f" '{_quoted(self.quarantine / f'{name}.rows.parquet')}' (format parquet)"
         )
         if n_unreadable:
@@ -832,8 +937,9 @@ class _Loading:
         for name, number in self.loaded_tables.items():
             table = BY_NAME[name]
             identity = ", ".join(_identity_columns(table))
+            # 64 bits stand for the id: far cheaper, and this is a count, not a rule.
             n = self._one(
-                f"select count(*) - count(distinct ({identity})) from loaded_{name}"
+                f"select count(*) - count(distinct hash({identity})) from loaded_{name}"
             )
             if n:
                 self._notice(f"{name}-{number}", name, "", "duplicate_id", n)
@@ -920,7 +1026,12 @@ def _typed_select(cells: dict[str, Cell]) -> tuple[str, str]:
         for name, cell in cells.items()
         for reason, condition in cell.bad
     ]
-    select.append(f"list_filter([{', '.join(bad)}], x -> x is not null) as bad")
+    is_bad = " or ".join(c for cell in cells.values() for _, c in cell.bad) or "false"
+    # The list is made for bad rows only: nearly all have none.
+    select.append(
+        f"case when {is_bad} then list_filter([{', '.join(bad)}], x -> x is not null)"
+        " else [] end as bad"
+    )
     conditions = [c for cell in cells.values() for _, c in cell.notices]
     select += [f"coalesce({c}, false) as n{n}" for n, c in enumerate(conditions)]
     return ", ".join(select), " ".join(joins)

@@ -12,7 +12,7 @@ text is row 1. NDJSON counts lines and Parquet counts rows, both from 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,7 @@ class RawTable:
     n_title_rows: int = 0
 
 
-def is_header(headers: tuple[str, ...], known: set[str]) -> bool:
+def is_header(headers: tuple[str, ...], known: Container[str]) -> bool:
     """Tell whether a row looks like a header: half of its words are the mapping's.
 
     One that does not may be a patient's row, so its "names" are never printed
@@ -71,7 +71,7 @@ def is_header(headers: tuple[str, ...], known: set[str]) -> bool:
     return bool(filled) and 2 * n_known(headers, known) >= len(filled)
 
 
-def n_known(headers: tuple[str, ...], known: set[str]) -> int:
+def n_known(headers: tuple[str, ...], known: Container[str]) -> int:
     """Count the words of a row that the mapping knows."""
     return sum(normal_header(header) in known for header in headers)
 
@@ -79,7 +79,7 @@ def n_known(headers: tuple[str, ...], known: set[str]) -> int:
 def find_header(
     rows: Sequence[Sequence[str]],
     part: FileMapping,
-    known: set[str],
+    known: Container[str],
     *,
     after: int = 0,
     is_merged: bool = False,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -220,7 +220,9 @@ class DeliveryFiles:
 
     # --- reading one ----------------------------------------------------------------
 
-    def read(self, source: Source, part: FileMapping, known: set[str]) -> RawTable:
+    def read(
+        self, source: Source, part: FileMapping, known: Container[str]
+    ) -> RawTable:
         """Leave the raw tables of one source; of the last one they are still there.
 
         Args:
@@ -238,7 +240,7 @@ class DeliveryFiles:
             part.header_row,
             part.header_rows,
             part.allow_unterminated,
-            frozenset(known),
+            known,
         )
         if asked == self._read_last and self._raw is not None:
             return self._raw
@@ -251,7 +253,9 @@ class DeliveryFiles:
         """Say that the raw tables were changed: the next read starts from the file."""
         self._read_last = ()
 
-    def _read(self, source: Source, part: FileMapping, known: set[str]) -> RawTable:
+    def _read(
+        self, source: Source, part: FileMapping, known: Container[str]
+    ) -> RawTable:
         path = source.member.path
         if source.sheet is not None:
             return read_sheet(self.con, source.sheet, part, known)

@@ -92,6 +92,18 @@ _ALL = (
     Reason("archive_unreadable", "file", "the archive is damaged", _EXPORT_AGAIN),
     Reason("archive_unsafe_name", "file", "a member's name leads out of its folder",
            "No export is packed like this: find out who made the file."),
+    Reason("date_order_conflict", "file",
+           "dates that contradict the order that the mapping says",
+           "Day and month cannot be told apart by row, so nothing is guessed: a required column "
+           "refuses the file, another is left empty. Correct `dates` in the mapping, or ask the "
+           "vendor for one order, then `rapport quarantine retry BATCH`."),
+    Reason("items_incomplete", "file",
+           "a form with more or fewer items than the registry has",
+           "Correct `items` in the mapping (attention checks go under `leave_out`), or say "
+           "`is_partial = true` where the form was shortened."),
+    Reason("join_file_missing", "file",
+           "the file that its rows are looked up in is not there",
+           "Deliver both files together, under a new delivery id."),
     Reason("encoding_unreadable", "file", "not text in one known encoding",
            "It is neither UTF-8, UTF-16 nor Windows-1252 throughout, or not what the mapping "
            "says. Export it as UTF-8."),
@@ -181,6 +193,14 @@ _ALL = (
     Reason("duplicate_id", "notice", "an id that the same delivery brings again",
            "The later row counts."),
     Reason("file_ignored", "notice", "a file that the mapping leaves out", _NOTHING),
+    Reason("file_joined", "notice", "a file that other files' rows are looked up in",
+           "Nothing: its rows are counted as filtered."),
+    Reason("join_ambiguous", "notice", "several rows to look up; the last one counts",
+           "Add a `filter` to the join, if another one is meant."),
+    Reason("row_filtered", "notice", "rows that a rule of the mapping leaves out",
+           "Nothing, unless the number is new. `nothing_of_it` and `same_id` are rows of a form "
+           "file that hold no form, or more of one that is there."),
+    Reason("table_absent", "notice", "a table that the file may hold and does not", "Nothing."),
     Reason("instrument_unknown", "notice", "an instrument outside the registry",
            "It is not scored. Translate its name under `codes` in the mapping."),
     Reason("item_unknown", "notice", "an item outside the registry", "It is not scored."),

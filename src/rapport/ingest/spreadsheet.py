@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +98,10 @@ def _filled(
 
 
 def read_sheet(
-    con: duckdb.DuckDBPyConnection, sheet: Sheet, part: FileMapping, known: set[str]
+    con: duckdb.DuckDBPyConnection,
+    sheet: Sheet,
+    part: FileMapping,
+    known: Container[str],
 ) -> RawTable:
     """Leave the raw tables of one sheet in the scratch database.
 

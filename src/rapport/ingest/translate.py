@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterator
+from collections.abc import Mapping as AnyMapping
 from functools import cache, cached_property
 from pathlib import Path
 from zoneinfo import available_timezones
@@ -46,25 +48,42 @@ class CodeLists:
         items = frozenset(row["item"] for row in self._read("instrument_item.csv"))
         return items | (self._own.items if self._own else frozenset())
 
+    @cached_property
+    def items_of(self) -> dict[str, tuple[str, ...]]:
+        """Return each instrument's item ids in the order of its form, aliases too."""
+        found: dict[str, set[str]] = {}
+        for row in self._rows("instrument_item"):
+            found.setdefault(str(row["instrument"]), set()).add(str(row["item"]))
+        ordered = {
+            name: tuple(sorted(items, key=_natural)) for name, items in found.items()
+        }
+        for row in self._rows("instrument_alias"):
+            ordered[str(row["alias"])] = ordered.get(str(row["instrument"]), ())
+        return ordered
+
+    def _rows(self, table: str) -> Iterator[AnyMapping[str, str | None]]:
+        yield from self._read(f"{table}.csv")
+        yield from self._own.rows[table] if self._own else ()
+
     def raters(self) -> list[tuple[str, str]]:
         """Return (instrument, rater) of every form that the registry knows."""
         return [
-            (row["instrument"], row["rater"])
-            for row in self._read("instrument_rater.csv")
+            (str(row["instrument"]), str(row["rater"]))
+            for row in self._rows("instrument_rater")
         ]
 
     def aliases(self) -> list[tuple[str, str, str]]:
         """Return (alias, instrument, rater) of every second name of a form."""
         return [
-            (row["alias"], row["instrument"], row["rater"])
-            for row in self._read("instrument_alias.csv")
+            (str(row["alias"]), str(row["instrument"]), str(row["rater"]))
+            for row in self._rows("instrument_alias")
         ]
 
     def items_of_forms(self) -> set[tuple[str, str]]:
         """Return (instrument, item) of every item that the registry knows."""
         return {
-            (row["instrument"], row["item"])
-            for row in self._read("instrument_item.csv")
+            (str(row["instrument"]), str(row["item"]))
+            for row in self._rows("instrument_item")
         }
 
     def _read(self, name: str) -> list[dict[str, str]]:
@@ -75,6 +94,12 @@ class CodeLists:
 def normal_code(spelling: str) -> str:
     """Fold case, blanks and hyphens of a code: ``No show`` is ``no_show``."""
     return re.sub(r"[\s-]+", "_", spelling.strip().lower())
+
+
+def _natural(item: str) -> tuple[bool, str, int]:
+    """Order ``P10`` after ``P2``, and ITQ's P before its C, as on the form."""
+    letters = item.rstrip("0123456789")
+    return not letters.startswith("P"), letters, int(item[len(letters) :] or 0)
 
 
 @cache

@@ -3,7 +3,8 @@
 from rapport.mapping.canonical import BY_NAME, NOT_WANTED, TABLES, Column, Table
 from rapport.mapping.fhir import FhirCode, FhirMapping, FhirQuestionnaire
 from rapport.mapping.registry import OwnInstruments, read_own_instruments
-from rapport.mapping.vendor import FileMapping, Mapping, RowFilter, load_mapping
+from rapport.mapping.source import load_mapping, preset_names
+from rapport.mapping.vendor import FileMapping, Mapping, RowFilter
 
 __all__ = [
     "BY_NAME",
@@ -19,5 +20,6 @@ __all__ = [
     "RowFilter",
     "Table",
     "load_mapping",
+    "preset_names",
     "read_own_instruments",
 ]

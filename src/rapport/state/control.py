@@ -1,4 +1,4 @@
-"""The control store ``state/rapport.sqlite``: deliveries, row ledger, runs, checks.
+"""The control store ``state/rapport.sqlite``: deliveries, row ledger, runs, checks, signals.
 
 SQLite in WAL mode: many processes read it while one writes. It holds opaque names,
 counts and reason codes only. A delivery exists from the moment its ledger commits.
@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 from rapport.errors import DiskFull, RapportError, is_disk_full
 
-SCHEMA_VERSION = 1
 # What commit_delivery writes, and a retry replaces.
 _OF_A_DELIVERY = (
     "delivery",
@@ -27,9 +26,10 @@ _OF_A_DELIVERY = (
     "refusal",
     "notice",
     "column_order",
+    "delivery_metric",  # learned anew by the next gate
 )
 
-_SCHEMA = """
+_FIRST_SCHEMA = """
 create table delivery (
     batch_id text primary key,
     source text not null,
@@ -116,14 +116,6 @@ create table check_result (
     expected text not null,
     primary key (run_id, position)
 ) strict;
-create table column_order (
-    batch_id text not null,
-    source text not null,
-    table_name text not null,
-    part text not null,
-    columns text not null,
-    primary key (batch_id, table_name, part)
-) strict;
 create table first_seen (
     kind text not null,
     key text not null,
@@ -132,6 +124,75 @@ create table first_seen (
     primary key (kind, key)
 ) strict;
 """
+# Append-only: what each night published of a signal that was new or had changed. An
+# erasure leaves no key, only how many signals went.
+_SIGNAL_LOG = """
+create table signal_log (
+    run_id text not null,
+    as_of text not null,
+    signal_key text not null,
+    signal text not null,
+    instrument text,
+    episode_key text not null,
+    client_key text not null,
+    therapist_key text,
+    clinic_key text,
+    opened_on text not null,
+    first_detected_at text not null,
+    closed_on text,
+    closed_reason text,
+    evidence text not null,
+    primary key (signal_key, run_id)
+) strict;
+create table signal_erasure (
+    erased_at text not null,
+    n_signals integer not null
+) strict;
+"""
+# How each file's columns stood, so that a later delivery's drift can be told.
+_COLUMN_ORDER = """
+create table column_order (
+    batch_id text not null,
+    source text not null,
+    table_name text not null,
+    part text not null,
+    columns text not null,
+    primary key (batch_id, table_name, part)
+) strict;
+"""
+# What later nights learn from, where a check did not hold, and what was waived.
+_GATE = """
+create table delivery_metric (
+    batch_id text not null,
+    table_name text not null,
+    metric text not null,
+    value real not null,
+    n_rows integer not null,
+    primary key (batch_id, table_name, metric)
+) strict;
+create table check_finding (
+    run_id text not null,
+    check_name text not null,
+    position integer not null,
+    source text not null,
+    batch_id text not null,
+    table_name text not null,
+    metric text not null,
+    value real not null,
+    lower real,
+    upper real,
+    primary key (run_id, check_name, position)
+) strict;
+create table check_waived (
+    run_id text not null,
+    check_name text not null,
+    expires_on text not null,
+    primary key (run_id, check_name)
+) strict;
+"""
+# Each step takes the store to its next version, so an older store is brought up to date.
+_STEPS = (_FIRST_SCHEMA, _SIGNAL_LOG, _COLUMN_ORDER, _GATE)
+SCHEMA_VERSION = len(_STEPS)
 
 
 @dataclass(frozen=True)
@@ -201,6 +262,30 @@ class CheckResult:
 
 
 @dataclass(frozen=True)
+class DeliveryMetric:
+    """One count or share of one table of one delivery, which later nights learn from."""
+
+    batch_id: str
+    table_name: str
+    metric: str
+    value: float
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class CheckFinding:
+    """Where a check of the history did not hold: opaque names, a number, its limits."""
+
+    source: str
+    batch_id: str
+    table_name: str
+    metric: str
+    value: float
+    lower: float | None
+    upper: float | None
+
+
+@dataclass(frozen=True)
 class Run:
     """One run of the chain."""
 
@@ -223,11 +308,12 @@ class ControlState:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._transaction() as con:
             version = con.execute("pragma user_version").fetchone()[0]
-            if version == 0:
-                for statement in _SCHEMA.split(";\n"):
+            for step in _STEPS[version:]:
+                for statement in step.split(";\n"):
                     con.execute(statement)
+            if version < SCHEMA_VERSION:
                 con.execute(f"pragma user_version = {SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
+            elif version > SCHEMA_VERSION:
                 raise RapportError(
                     f"state/rapport.sqlite is of version {version}; this rapport "
                     f"reads version {SCHEMA_VERSION}",
@@ -387,6 +473,12 @@ class ControlState:
         )
         return {(table, part): tuple(json.loads(names)) for table, part, names in rows}
 
+    def bronze_rows(self) -> list[tuple[str, str, int]]:
+        """List (batch id, table, rows) of every bronze file."""
+        return self._rows(
+            "select batch_id, table_name, n_rows from bronze_file order by 1, 2"
+        )
+
     def delivery_tables(self) -> list[tuple[str, str, str, str]]:
         """List (batch id, source, table, mode) of every table that was delivered."""
         return self._rows(
@@ -504,6 +596,64 @@ class ControlState:
             () if run_id is None else (run_id,),
         )
 
+    def record_findings(
+        self,
+        run_id: str,
+        findings: Mapping[str, Sequence[CheckFinding]],
+        waived: Mapping[str, date],
+    ) -> None:
+        """Write where checks did not hold and which were waived, in place of before."""
+        with self._transaction() as con:
+            for table in ("check_finding", "check_waived"):
+                con.execute(f"delete from {table} where run_id = ?", (run_id,))
+            con.executemany(
+                "insert into check_finding values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (run_id, name, place, *astuple(finding))
+                    for name, of_check in findings.items()
+                    for place, finding in enumerate(of_check)
+                ],
+            )
+            con.executemany(
+                "insert into check_waived values (?, ?, ?)",
+                [(run_id, name, until.isoformat()) for name, until in waived.items()],
+            )
+
+    def findings(self, run_id: str) -> dict[str, list[CheckFinding]]:
+        """Return, for each check of a run that said where, where it did not hold."""
+        found: dict[str, list[CheckFinding]] = {}
+        for name, *rest in self._rows(
+            "select check_name, source, batch_id, table_name, metric, value, lower, upper"
+            " from check_finding where run_id = ? order by check_name, position",
+            (run_id,),
+        ):
+            found.setdefault(name, []).append(CheckFinding(*rest))
+        return found
+
+    def waived(self) -> dict[tuple[str, str], date]:
+        """Return, by run and check, until when a failed check was waived."""
+        return {
+            (run_id, name): date.fromisoformat(until)
+            for run_id, name, until in self._rows("select * from check_waived")
+        }
+
+    # --- what later nights learn from -----------------------------------------------
+
+    def record_metrics(self, metrics: Iterable[DeliveryMetric]) -> None:
+        """Write what was measured of deliveries; what is known already stays."""
+        with self._transaction() as con:
+            con.executemany(
+                "insert or ignore into delivery_metric values (?, ?, ?, ?, ?)",
+                [astuple(metric) for metric in metrics],
+            )
+
+    def metrics(self) -> list[tuple[str, str, str, float, int]]:
+        """List (batch, table, metric, value, rows) of every delivery measured."""
+        return self._rows(
+            "select batch_id, table_name, metric, value, n_rows from delivery_metric"
+            " order by 1, 2, 3"
+        )
+
     # --- what was first seen when ---------------------------------------------------
 
     def first_seen(self) -> list[tuple[str, str, str]]:
@@ -517,8 +667,16 @@ class ControlState:
         run_id: str,
         ended_at: datetime,
         seen: Iterable[tuple[str, str, str]],
+        signals: Iterable[tuple[Any, ...]] = (),
     ) -> None:
-        """Close a published run and append what it showed for the first time."""
+        """Close a published run and append what it showed for the first time.
+
+        Args:
+            run_id: the run.
+            ended_at: when it ended.
+            seen: (kind, key, first seen at) of the facts that remember their night.
+            signals: the run's entries of the signal log, as ``ops.signal_log`` has them.
+        """
         with self._transaction() as con:
             con.execute(
                 "update run set outcome = 'published', ended_at = ? where run_id = ?",
@@ -528,6 +686,39 @@ class ControlState:
                 "insert or ignore into first_seen values (?, ?, ?, ?)",
                 [(*row, run_id) for row in seen],
             )
+            con.executemany(
+                "insert or ignore into signal_log values"
+                " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                list(signals),
+            )
+
+    def signal_log(self) -> list[tuple[Any, ...]]:
+        """List every entry of the signal log, oldest first."""
+        return self._rows("select * from signal_log order by run_id, signal_key")
+
+    def erase_signals(self, client_keys: Iterable[str], erased_at: datetime) -> int:
+        """Take some people out of the signal log; return how many signals went.
+
+        Only the number stays behind, which the next digest says.
+        """
+        with self._transaction() as con:
+            n_signals = 0
+            for key in client_keys:
+                where = "from signal_log where client_key = ?"
+                n_signals += con.execute(
+                    f"select count(distinct signal_key) {where}", (key,)
+                ).fetchone()[0]
+                con.execute(f"delete {where}", (key,))
+            if n_signals:
+                con.execute(
+                    "insert into signal_erasure values (?, ?)",
+                    (_text(erased_at), n_signals),
+                )
+        return n_signals
+
+    def signal_erasures(self) -> list[tuple[str, int]]:
+        """List (when, how many signals) of every erasure."""
+        return self._rows("select * from signal_erasure order by erased_at")
 
     def _rows(self, sql: str, arguments: Sequence[object] = ()) -> list[Any]:
         with self._connect() as con:

@@ -84,8 +84,11 @@ def generate(clients: int, seed: int, out: Path, until: date) -> GeneratedClinic
     ruptures, stable, latent = _alliance(rng, episodes, sessions)
     measures, items = _forms(rng, episodes, sessions, latent, until)
     stalls, outcome_measures, outcome_items = _outcomes(rng, episodes, sessions)
-    measures = pd.concat([measures, outcome_measures], ignore_index=True)
-    items = pd.concat([items, outcome_items], ignore_index=True)
+    # A stream of their own, so that adding forms moves nothing else.
+    own = np.random.Generator(np.random.PCG64([seed, clients, until.toordinal(), 1]))
+    side_measures, side_items = _side_forms(own, episodes, sessions, latent)
+    measures = pd.concat([measures, outcome_measures, side_measures], ignore_index=True)
+    items = pd.concat([items, outcome_items, side_items], ignore_index=True)
     goals = _goals(rng, episodes, until)
     tables: dict[str, pd.DataFrame] = {
         "clinics": staff.clinics,
@@ -597,6 +600,105 @@ def _outcomes(
         truth,
         pd.concat(frames, ignore_index=True),
         pd.concat(item_frames, ignore_index=True),
+    )
+
+
+# instrument -> items, highest answer, reversed items, mean answer at intake
+_SIDE_SCALES: dict[str, tuple[list[str], int, tuple[str, ...], float]] = {
+    "GAD-7": ([str(k) for k in range(1, 8)], 3, (), 1.9),
+    "CORE-10": ([str(k) for k in range(1, 11)], 4, ("2", "3"), 2.1),
+    "OQ-45": (
+        [str(k) for k in range(1, 46)],
+        4,
+        ("1", "12", "13", "20", "21", "24", "31", "37", "43"),
+        1.9,
+    ),
+    "ORS": (["1", "2", "3", "4"], 100, ("1", "2", "3", "4"), 60.0),
+    "ITQ": ([f"{part}{k}" for part in "PC" for k in range(1, 10)], 4, (), 2.3),
+}
+
+
+def _side_forms(
+    rng: np.random.Generator,
+    episodes: pd.DataFrame,
+    sessions: pd.DataFrame,
+    parts: np.ndarray[Any, Any],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One more outcome scale an episode, every third session, and the therapist's PSQ.
+
+    The scale of an episode goes by its number, so that a small clinic has them all. On
+    the ORS every item is reversed: its level is drawn as distress.
+    """
+    owner = sessions["owner"].to_numpy()
+    week = sessions["week"].to_numpy()
+    attended = (sessions["status"] == "attended").to_numpy()
+    frames, item_frames = [], []
+    for turn, (instrument, (names, high, reversed_, level)) in enumerate(
+        _SIDE_SCALES.items()
+    ):
+        rows = np.flatnonzero(attended & (week % 3 == 0) & (owner % 5 == turn))
+        slope = np.clip(rng.normal(0.03, 0.015, len(episodes)), 0, None)[owner[rows]]
+        distress = level * (1 - np.minimum(0.8, slope * week[rows]))
+        noise = rng.normal(0, 0.12 * high, (len(rows), len(names)))
+        values = np.clip(distress[:, None] + noise, 0, high)
+        is_reversed = np.isin(names, reversed_)
+        values[:, is_reversed] = high - values[:, is_reversed]
+        text = (
+            np.round(values, 1).astype(str)
+            if instrument == "ORS"
+            else _answers(rng, values, 0, high)
+        )
+        ids = np.char.add(f"OS{turn}", np.char.zfill(rows.astype(str), 7))
+        frames.append(_form_rows(sessions, rows, ids, instrument, "client", -20))
+        item_frames.append(_long(ids, names, text, sessions["day"].to_numpy()[rows]))
+    rows = np.flatnonzero(attended)
+    rows = rows[rng.random(len(rows)) < 0.1]
+    tension = rng.random(len(rows)) < np.clip(low_of(parts[rows]), 0.05, 0.9)
+    answers = np.column_stack(
+        [
+            tension.astype(int).astype(str),
+            np.where(tension, rng.integers(1, 6, len(rows)).astype(str), ""),
+            np.where(tension, rng.integers(1, 6, len(rows)).astype(str), ""),
+        ]
+    )
+    ids = np.char.add("PT", np.char.zfill(rows.astype(str), 7))
+    frames.append(_form_rows(sessions, rows, ids, "PSQ", "therapist", 70))
+    names = ["P_TENSION", "P_INTENSITY", "P_RESOLVED"]
+    item_frames.append(_long(ids, names, answers, sessions["day"].to_numpy()[rows]))
+    return (
+        pd.concat(frames, ignore_index=True),
+        pd.concat(item_frames, ignore_index=True),
+    )
+
+
+def _form_rows(
+    sessions: pd.DataFrame,
+    rows: np.ndarray[Any, Any],
+    ids: np.ndarray[Any, Any],
+    instrument: str,
+    rater: str,
+    minutes_after_start: int,
+) -> pd.DataFrame:
+    start = sessions["started_at"].to_numpy()[rows].astype("datetime64[m]")
+    at = start + minutes_after_start
+    is_therapist = rater == "therapist"
+    return pd.DataFrame(
+        {
+            "administration_id": ids,
+            "client_id": sessions["client_id"].to_numpy()[rows],
+            "therapist_id": sessions["therapist_id"].to_numpy()[rows]
+            if is_therapist
+            else "",
+            "session_id": sessions["session_id"].to_numpy()[rows],
+            "instrument": instrument,
+            "version": "",
+            "rater": rater,
+            "administered_at": np.datetime_as_string(at, unit="m"),
+            "total_reported": "",
+            "updated_at": np.datetime_as_string(at + 30, unit="s") + "Z",
+            "deleted": "",
+            "day": sessions["day"].to_numpy()[rows],
+        }
     )
 
 

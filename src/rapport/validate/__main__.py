@@ -1,8 +1,10 @@
-"""The gate's process: ``python -m rapport.validate ROOT WORK CANDIDATE``.
+"""The gate's process: ``python -m rapport.validate ROOT``.
 
-Prints one JSON list of verdicts on its last line of stdout. Results are BOOLEAN_ONLY and
-of an exception only the fact is kept: its text quotes data. What a failed check observed
-is one number, from a count query beside the expectation.
+It loads its engine, then answers questions until its input ends: a line of JSON
+(``{"databases": {"work": PATH, "candidate": PATH}, "checks": null}``, what to judge, and
+by which checks if not all) is answered by a line of JSON, one verdict a check. Results are BOOLEAN_ONLY and of an exception only the fact is
+kept: its text quotes data. What a failed check observed is one number, from a count query
+beside the expectation; where it failed is told by opaque names alone.
 """
 
 from __future__ import annotations
@@ -11,75 +13,101 @@ import contextlib
 import io
 import json
 import logging
+import os
 import sys
 import warnings
+from collections.abc import Iterable, Sequence
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import sqlalchemy
 import sqlalchemy.exc
 
-from rapport.validate.suites import Check, load_suites
+from rapport.validate.suites import FINDING_COLUMNS, Check, load_suites
+
+_MOST_FINDINGS = 20
+_name = count()
 
 
-def main(root: str, work: str, candidate: str) -> None:
-    """Validate both databases, read-only, and print the verdicts."""
+def main(root: str) -> None:
+    """Load the engine, then judge whatever is asked."""
     checks = load_suites(Path(root))
+    answers = _answers_alone()
     chatter = io.StringIO()
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     with contextlib.redirect_stdout(chatter), contextlib.redirect_stderr(chatter):
-        import great_expectations  # noqa: F401  # loaded ahead, while models are built
+        # Loaded ahead, while models are built.
+        import great_expectations as gx
 
-        if sys.stdin.readline() != "judge\n":
-            return
-        statuses = _statuses(checks, {"work": work, "candidate": candidate})
-    observed = {
-        name: _observed(path, [c for c in checks if c.database == name], statuses)
-        for name, path in (("work", work), ("candidate", candidate))
-    }
-    verdicts = [
-        {
-            "layer": check.layer,
-            "table_name": check.table,
-            "check_name": check.id,
-            "severity": check.severity,
-            "status": statuses[check.id],
-            "passed": statuses[check.id] == "pass",
-            "observed": observed[check.database].get(check.id),
-            "expected": check.expected,
-        }
-        for check in checks
-    ]
-    print(json.dumps(verdicts))
+        import rapport.validate.dialect  # noqa: F401
+
+        for line in sys.stdin:
+            asked = json.loads(line)
+            names = asked["checks"]
+            named = [c for c in checks if names is None or c.id in names]
+            verdicts = judge(gx, named, asked["databases"])
+            print(json.dumps(verdicts), file=answers, flush=True)
 
 
-def _statuses(checks: list[Check], databases: dict[str, str]) -> dict[str, str]:
-    import great_expectations as gx
+def _answers_alone() -> TextIO:
+    """Keep stdout for answers: engines write progress to it below Python's own stream."""
+    answers = os.fdopen(os.dup(1), "w")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return answers
 
-    import rapport.validate.dialect  # noqa: F401
 
-    context = gx.get_context(mode="ephemeral")
-    statuses: dict[str, str] = {}
+def judge(
+    gx: Any, checks: Sequence[Check], databases: dict[str, str]
+) -> list[dict[str, Any]]:
+    """Return one verdict for each check of the databases that were named."""
+    verdicts = []
     for database, path in databases.items():
-        source = context.data_sources.add_sql(
-            database,
-            connection_string=f"duckdb+gxro:///{path}",
-            kwargs={"connect_args": {"read_only": True}},
-        )
         mine = [check for check in checks if check.database == database]
-        for table in dict.fromkeys(check.table for check in mine):
-            of_table = [check for check in mine if check.table == table]
-            statuses.update(_validate_table(gx, context, source, table, of_table))
+        statuses = _statuses(gx, path, mine)
+        observed = _observed(path, mine, statuses)
+        verdicts += [
+            {
+                "layer": check.layer,
+                "table_name": check.table,
+                "check_name": check.id,
+                "severity": check.severity,
+                "status": statuses[check.id],
+                "observed": observed[check.id][0],
+                "expected": check.expected,
+                "findings": observed[check.id][1],
+            }
+            for check in mine
+        ]
+    return verdicts
+
+
+def _statuses(gx: Any, path: str, checks: Sequence[Check]) -> dict[str, str]:
+    context = gx.get_context(mode="ephemeral")
+    source = context.data_sources.add_sql(
+        f"database_{next(_name)}",
+        connection_string=f"duckdb+gxro:///{path}",
+        kwargs={"connect_args": {"read_only": True}},
+    )
+    statuses: dict[str, str] = {}
+    try:
+        for table in dict.fromkeys(check.table for check in checks):
+            of_table = [check for check in checks if check.table == table]
+            statuses.update(_validate_table(gx, source, table, of_table))
+    finally:
+        # An open connection would pin the file that was judged (stack.md, 6).
+        source.get_engine().dispose()
     return statuses
 
 
 def _validate_table(
-    gx: Any, context: Any, source: Any, table: str, checks: list[Check]
+    gx: Any, source: Any, table: str, checks: Sequence[Check]
 ) -> dict[str, str]:
     """Validate one table; a table that is not there makes each of its checks an error."""
     schema, name = table.split(".")
-    statuses = {check.id: "error" for check in checks}
     try:
         asset = source.add_table_asset(table, table_name=name, schema_name=schema)
         batch = asset.add_batch_definition_whole_table("all").get_batch()
@@ -88,13 +116,20 @@ def _validate_table(
             suite.add_expectation(_expectation(gx, check))
         result = batch.validate(suite, result_format="BOOLEAN_ONLY")
     except Exception:
-        return statuses
-    for verdict in result.results:
-        id_ = verdict.expectation_config.meta["id"]
-        if _raised(verdict.exception_info or {}):
-            statuses[id_] = "error"
-        else:
-            statuses[id_] = "pass" if verdict.success else "fail"
+        return {check.id: "error" for check in checks}
+    return statuses_of(checks, result.results)
+
+
+def statuses_of(checks: Sequence[Check], results: Iterable[Any]) -> dict[str, str]:
+    """Return pass, fail or error for each check; one without a result is an error.
+
+    The results come in another order than the suite: each is known by its id alone.
+    """
+    statuses = {check.id: "error" for check in checks}
+    for result in results:
+        id_ = result.expectation_config.meta["id"]
+        if id_ in statuses and not _raised(result.exception_info or {}):
+            statuses[id_] = "pass" if result.success else "fail"
     return statuses
 
 
@@ -116,7 +151,10 @@ def _expectation(gx: Any, check: Check) -> Any:
         return gxe.ExpectColumnValuesToBeBetween(
             column=said["column"], min_value=said["min"], max_value=said["max"], **about
         )
-    return gxe.UnexpectedRowsExpectation(unexpected_rows_query=said["query"], **about)
+    # Great Expectations reads braces as parameters: those of a pattern are doubled.
+    doubled = said["query"].replace("{", "{{").replace("}", "}}")
+    query = doubled.replace("{{batch}}", "{batch}")
+    return gxe.UnexpectedRowsExpectation(unexpected_rows_query=query, **about)
 
 
 def _raised(info: dict[str, Any]) -> bool:
@@ -128,24 +166,37 @@ def _raised(info: dict[str, Any]) -> bool:
 
 
 def _observed(
-    path: str, checks: list[Check], statuses: dict[str, str]
-) -> dict[str, float]:
-    """Count the rows that break each failed check."""
+    path: str, checks: Sequence[Check], statuses: dict[str, str]
+) -> dict[str, tuple[float | None, list[list[Any]]]]:
+    """Count the rows that break each failed check, and say where, by opaque names."""
+    nothing: tuple[float | None, list[list[Any]]] = (None, [])
+    found = {check.id: nothing for check in checks}
     failed = [check for check in checks if statuses[check.id] == "fail"]
-    counts: dict[str, float] = {}
     if not failed:
-        return counts
+        return found
     # The same engine as the checks: one process can't open a file in two ways.
     engine = sqlalchemy.create_engine(
         f"duckdb+gxro:///{path}", connect_args={"read_only": True}
     )
-    with engine.connect() as con:
-        for check in failed:
-            with contextlib.suppress(sqlalchemy.exc.SQLAlchemyError):
-                counts[check.id] = float(
-                    con.execute(sqlalchemy.text(check.broken_rows)).scalar_one()
-                )
-    return counts
+    try:
+        with engine.connect() as con:
+            for check in failed:
+                with contextlib.suppress(sqlalchemy.exc.SQLAlchemyError):
+                    n = con.exec_driver_sql(check.broken_rows).scalar_one()
+                    found[check.id] = (float(n), _findings(con, check))
+    finally:
+        engine.dispose()
+    return found
+
+
+def _findings(con: sqlalchemy.Connection, check: Check) -> list[list[Any]]:
+    if check.table != "gate.judged":
+        return []
+    columns = ", ".join(FINDING_COLUMNS)
+    said = check.arguments["query"].replace("{batch}", check.table)
+    query = said.replace("select 1", f"select {columns}", 1)
+    rows = con.exec_driver_sql(f"{query} order by {columns} limit {_MOST_FINDINGS}")
+    return [list(row) for row in rows]
 
 
 if __name__ == "__main__":

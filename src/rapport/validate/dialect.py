@@ -21,6 +21,27 @@ class ReadOnlyDuckDB(duckdb_engine.Dialect):
 
     supports_statement_cache = False
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._columns: dict[tuple[str | None, str], Any] = {}
+
+    def get_columns(
+        self, connection: Any, table_name: str, schema: str | None = None, **named: Any
+    ) -> Any:
+        """Describe a table once: it is asked for every column, and can't change."""
+        key = (schema, table_name)
+        if key not in self._columns:
+            self._columns[key] = super().get_columns(
+                connection, table_name, schema, **named
+            )
+        return self._columns[key]
+
+    def get_pk_constraint(
+        self, connection: Any, table_name: str, schema: str | None = None, **named: Any
+    ) -> Any:
+        """Say at once that no table has a primary key: none of rapport's has."""
+        return {"constrained_columns": [], "name": None}
+
     def on_connect(self) -> Callable[[Any], None]:
         """Return what is run on each new connection."""
 

@@ -12,7 +12,6 @@ from rapport.warehouse.connections import (
 )
 from rapport.warehouse.publish import (
     candidate_mark,
-    previous_snapshot,
     publish_snapshot,
     published_runs,
 )
@@ -25,7 +24,6 @@ __all__ = [
     "open_candidate",
     "open_published",
     "open_snapshot",
-    "previous_snapshot",
     "publish_snapshot",
     "published_path",
     "published_runs",

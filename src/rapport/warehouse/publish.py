@@ -7,11 +7,11 @@ file copied from the candidate, which holds the published schemas alone.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -19,6 +19,7 @@ from rapport.errors import DiskFull, is_disk_full
 from rapport.settings import Settings
 from rapport.state import ControlState
 from rapport.warehouse.build import _insert
+from rapport.warehouse.changes import COMMENTS, count_changes
 from rapport.warehouse.connections import candidate_path, published_path
 
 _OPS_RUN = """
@@ -42,7 +43,13 @@ create table ops.check_result (
     status varchar not null,
     passed boolean not null,
     observed double,
-    expected varchar not null
+    expected varchar not null,
+    waived boolean not null
+)"""
+_OPS_SIGNAL_ERASURE = """
+create table ops.signal_erasure (
+    erased_at timestamp not null,
+    n_signals integer not null
 )"""
 _COMMENTS = {
     "table ops.run": "One row a run of the chain.",
@@ -75,7 +82,7 @@ _COMMENTS = {
     "column ops.row_ledger.encoding": "How the bytes were read.",
     "table ops.check_result": "One row a check of a night.",
     "column ops.check_result.run_id": "The run that was checked.",
-    "column ops.check_result.layer": "bronze, marts or ledger.",
+    "column ops.check_result.layer": "bronze, history, marts or ledger.",
     "column ops.check_result.table_name": "Table that was checked.",
     "column ops.check_result.check_name": "Stable name of the check.",
     "column ops.check_result.severity": "critical refuses the night; warning and info do not.",
@@ -83,6 +90,10 @@ _COMMENTS = {
     "column ops.check_result.passed": "True when the check held.",
     "column ops.check_result.observed": "How many rows broke it; null when it held.",
     "column ops.check_result.expected": "What the check asks for, in words.",
+    "column ops.check_result.waived": "True when a person let the night pass all the same.",
+    "table ops.signal_erasure": "One row an erasure that took signals out of the log.",
+    "column ops.signal_erasure.erased_at": "When it was done, UTC.",
+    "column ops.signal_erasure.n_signals": "Signals that it took out.",
 }
 
 
@@ -124,8 +135,15 @@ def _write(settings: Settings, run_id: str, building: Path) -> None:
         con.execute(f"attach '{_quoted(candidate_path(settings))}' as pub (read_only)")
         con.execute(f"attach '{_quoted(building)}' as snap (storage_version 'v1.0.0')")
         con.execute("copy from database pub to snap")
+        before = "before" if published_path(settings).exists() else None
+        if before:
+            con.execute(
+                f"attach '{_quoted(published_path(settings))}' as before (read_only)"
+            )
         con.execute("use snap")
         _ops_tables(con, state, run_id)
+        count_changes(con, run_id, before, "snap")
+        _describe(con, {**_COMMENTS, **COMMENTS})
         con.execute("checkpoint snap")
         con.execute("use memory")
         con.execute("detach snap")
@@ -139,7 +157,7 @@ def _ops_tables(
     con: duckdb.DuckDBPyConnection, state: ControlState, run_id: str
 ) -> None:
     con.execute("create schema if not exists ops")
-    for table in ("run", "check_result"):
+    for table in ("run", "check_result", "signal_erasure"):
         con.execute(f"drop table if exists ops.{table}")
     now = datetime.now(UTC).replace(tzinfo=None)
     con.execute(_OPS_RUN)
@@ -165,8 +183,18 @@ def _ops_tables(
         ],
     )
     con.execute(_OPS_CHECK)
-    _insert(con, "ops.check_result", state.checks())
-    for what, comment in _COMMENTS.items():
+    waived = state.waived()
+    _insert(
+        con,
+        "ops.check_result",
+        [(*row, (row[0], row[3]) in waived) for row in state.checks()],
+    )
+    con.execute(_OPS_SIGNAL_ERASURE)
+    _insert(con, "ops.signal_erasure", state.signal_erasures())
+
+
+def _describe(con: duckdb.DuckDBPyConnection, comments: dict[str, str]) -> None:
+    for what, comment in comments.items():
         kind, name = what.split(" ", 1)
         con.execute(
             f"comment on {kind} {name} is '{comment.replace(chr(39), chr(39) * 2)}'"
@@ -201,16 +229,6 @@ def _keep_history(settings: Settings, path: Path) -> None:
             night.unlink()
 
 
-def previous_snapshot(settings: Settings) -> Path | None:
-    """Return the newest snapshot of the history, or None."""
-    folder = published_path(settings).parent / "history"
-    nights = sorted(
-        folder.glob("*.duckdb"),
-        key=lambda p: re.sub(r"^.*\.(r_[^.]*)\.duckdb$", r"\1", p.name),
-    )
-    return nights[-1] if nights else None
-
-
 def published_runs(settings: Settings) -> list[tuple[str, datetime]]:
     """Return (run, ended at) of the runs that the snapshot says it published."""
     path = published_path(settings)
@@ -219,6 +237,19 @@ def published_runs(settings: Settings) -> list[tuple[str, datetime]]:
     with _reading(path) as con:
         return con.execute(
             "select run_id, ended_at from ops.run where outcome = 'published'"
+        ).fetchall()
+
+
+def signal_entries_in(path: Path, run_id: str) -> list[tuple[Any, ...]]:
+    """Return the entries that a run added to the signal log, dates and times as text."""
+    with _reading(path) as con:
+        return con.execute(
+            "select run_id, as_of::varchar, signal_key, signal, instrument, episode_key,"
+            " client_key, therapist_key, clinic_key, opened_on::varchar,"
+            " strftime(first_detected_at, '%Y-%m-%dT%H:%M:%S.%f'), closed_on::varchar,"
+            " closed_reason, evidence"
+            " from ops.signal_log where run_id = ? order by signal_key",
+            [run_id],
         ).fetchall()
 
 

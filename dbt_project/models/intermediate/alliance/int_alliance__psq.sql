@@ -1,6 +1,6 @@
 -- The client's answers about tension in the session (PSQ), of the used forms on which
 -- the question of tension is answered, with their place in the series of the pair.
--- Rule: measurement.md A3, A4.2, B10, D3
+-- Rule: measurement.md A3, B10, D3
 with
 
 forms as (
@@ -8,38 +8,20 @@ forms as (
     where instrument = 'PSQ' and rater = 'client'
 ),
 
-items as (
-    select * from {{ ref('int_measure_item__current') }}
-),
-
-form_items as (
-    select * from {{ ref('form_item') }}
+answers as (
+    select * from {{ ref('int_form__answered') }}
+    where instrument = 'PSQ' and rater = 'client'
 ),
 
 episodes as (
     select * from {{ ref('int_episode__described') }}
 ),
 
-answers as (
-    select
-        items.administration_key,
-        items.item,
-        round(items.value) as value
-    from items
-    inner join form_items on items.item = form_items.item and form_items.instrument = 'PSQ'
-    where
-        {{ ge('items.value', 'form_items.item_min') }}
-        and {{ le('items.value', 'form_items.item_max') }}
-        and {{ le('abs(items.value - round(items.value))', 0) }}
-),
-
 answered as (
     select
         administration_key,
         {% for item in ['tension', 'intensity', 'resolved'] -%}
-        cast(
-            max(case when item = 'P_{{ item | upper }}' then value end) as integer
-        ) as {{ item }}{{ ',' if not loop.last }}
+        max(case when item = 'P_{{ item | upper }}' then value end) as {{ item }}{{ ',' if not loop.last }}
         {% endfor %}
     from answers
     group by administration_key

@@ -44,7 +44,7 @@ domains as (
     inner join standing
         on
             dates.episode_key = standing.episode_key
-            and standing.recorded_on <= dates.recorded_on
+            and dates.recorded_on >= standing.recorded_on
             and (
                 standing.superseded_on is null
                 or dates.recorded_on < standing.superseded_on

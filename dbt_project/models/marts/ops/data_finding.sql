@@ -38,23 +38,25 @@ held_items as (
     where measures.administration_key is null
 ),
 
+registry as (
+    select
+        instrument,
+        item,
+        max(case when subscale in ('total', 'form') then 1 else 0 end) = 1 as is_scored
+    from {{ ref('int_registry__item') }}
+    group by instrument, item
+),
+
 read_items as (
     select
-        forms.administration_key,
-        forms.domain,
-        items.item,
         items.value_kind,
         registry.item is not null as is_known,
-        answered.value is not null or form_answers.item is not null as is_answered
+        answered.value is null and form_answers.item is null as is_not_answered,
+        registry.is_scored
     from {{ ref('int_administration__timed') }} as forms
     inner join {{ ref('int_measure_item__current') }} as items
         on forms.administration_key = items.administration_key
-    left join (
-        select distinct
-            instrument,
-            item
-        from {{ ref('int_registry__item') }}
-    ) as registry
+    left join registry
         on forms.instrument = registry.instrument and items.item = registry.item
     left join {{ ref('int_item__answered') }} as answered
         on
@@ -68,33 +70,19 @@ read_items as (
     where forms.is_known_instrument and forms.is_right_rater
 ),
 
-scored_items as (
-    select distinct
-        instrument,
-        item
-    from {{ ref('int_registry__item') }}
-    where subscale in ('total', 'form')
-),
-
 not_answered as (
     select
         case
-            when not read_items.is_known then 'item_unknown'
-            when read_items.value_kind = 'empty' then 'item_empty'
-            when read_items.value_kind = 'text' then 'item_not_a_number'
-            when read_items.value_kind = 'conflict' then 'item_with_two_values'
+            when not is_known then 'item_unknown'
+            when value_kind = 'empty' then 'item_empty'
+            when value_kind = 'text' then 'item_not_a_number'
+            when value_kind = 'conflict' then 'item_with_two_values'
             else 'item_out_of_range'
         end as finding,
         'measure_items' as table_name,
         count(*) as n_rows
     from read_items
-    inner join {{ ref('int_administration__timed') }} as forms
-        on read_items.administration_key = forms.administration_key
-    left join scored_items
-        on forms.instrument = scored_items.instrument and read_items.item = scored_items.item
-    where
-        not read_items.is_known
-        or (scored_items.item is not null and not read_items.is_answered)
+    where not is_known or (is_scored and is_not_answered)
     group by 1
 ),
 

@@ -1,0 +1,288 @@
+"""Realistic faults that no expectation was written for: how many does the gate see?
+
+    python benchmarks/planted_faults.py FOLDER [--clients N]
+
+The recipe: twenty kinds of export fault, taken from what record systems and their exports
+do (docs/reference/gate.md lists them), fixed before the first run; for each the rows or ids
+that it hits are drawn with one seed. Each is planted in the last delivery of a synthetic
+clinic whose other nights are published, and goes through the real door, build and gate.
+A check counts when it did not fail on the same night without a fault.
+
+Each finished fault is a line of FOLDER/results.jsonl; a second call goes on from there.
+"""
+
+import argparse
+import csv
+import json
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+SEED, UNTIL = 20260630, "2026-06-30"
+Rows = dict[str, list[dict[str, str]]]
+Fault = Callable[[Rows, Rows, random.Random], None]
+
+
+def _each(table: str, change: Callable[[dict[str, str]], None]) -> Fault:
+    def plant(tonight: Rows, earlier: Rows, rng: random.Random) -> None:
+        for row in tonight[table]:
+            change(row)
+
+    return plant
+
+
+def _keep(table: str, wanted: Callable[[dict[str, str], random.Random], bool]) -> Fault:
+    def plant(tonight: Rows, earlier: Rows, rng: random.Random) -> None:
+        tonight[table] = [row for row in tonight[table] if wanted(row, rng)]
+
+    return plant
+
+
+def _swap(row: dict[str, str], one: str, other: str) -> None:
+    row[one], row[other] = row[other], row[one]
+
+
+def _number(row: dict[str, str], change: Callable[[float], float]) -> None:
+    if row["value"]:
+        row["value"] = f"{change(float(row['value'])):g}"
+
+
+def _move(row: dict[str, str], column: str, by: timedelta) -> None:
+    if row[column]:
+        moved = datetime.fromisoformat(row[column]) + by
+        row[column] = moved.isoformat(timespec="minutes")
+
+
+def _stale(tonight: Rows, earlier: Rows, rng: random.Random) -> None:
+    for table in tonight:
+        tonight[table] = [dict(row) for row in earlier[table]]
+
+
+def _rekeyed(tonight: Rows, earlier: Rows, rng: random.Random) -> None:
+    for rows in tonight.values():
+        for row in rows:
+            if row.get("client_id"):
+                row["client_id"] = "N" + row["client_id"]
+
+
+def _two_therapists(tonight: Rows, earlier: Rows, rng: random.Random) -> None:
+    for row in tonight["sessions"]:
+        if rng.random() < 0.5:
+            row["therapist_id"] += "-2"
+
+
+def _items_slip(tonight: Rows, earlier: Rows, rng: random.Random) -> None:
+    ids = [row["administration_id"] for row in tonight["measure_items"]]
+    for row, slipped in zip(tonight["measure_items"], ids[7:] + ids[:7], strict=True):
+        row["administration_id"] = slipped
+
+
+def _doubled(tonight: Rows, earlier: Rows, rng: random.Random) -> None:
+    tonight["measures"] = tonight["measures"] * 2
+
+
+def _same_session(tonight: Rows, earlier: Rows, rng: random.Random) -> None:
+    named = [row["session_id"] for row in tonight["measures"] if row["session_id"]]
+    for row in tonight["measures"]:
+        row["session_id"] = named[0]
+
+
+def _placeholder(row: dict[str, str], rng: random.Random) -> None:
+    if rng.random() < 0.6:
+        row["value"] = "99"
+
+
+def _placeholders(tonight: Rows, earlier: Rows, rng: random.Random) -> None:
+    for row in tonight["measure_items"]:
+        _placeholder(row, rng)
+
+
+FAULTS: dict[str, Fault] = {
+    "therapist and client ids swapped": _each(
+        "sessions", lambda row: _swap(row, "client_id", "therapist_id")
+    ),
+    "start and end swapped": _each(
+        "sessions", lambda row: _swap(row, "started_at", "ended_at")
+    ),
+    "scale shifted down by one": _each(
+        "measure_items", lambda row: _number(row, lambda v: v - 1)
+    ),
+    "unit changed (answers a tenth)": _each(
+        "measure_items", lambda row: _number(row, lambda v: v / 10)
+    ),
+    "scale reversed (six minus)": _each(
+        "measure_items", lambda row: _number(row, lambda v: 6 - v)
+    ),
+    "stale file: an earlier night again": _stale,
+    "half a day: no session after noon": _keep(
+        "sessions", lambda row, rng: row["started_at"][11:13] < "12"
+    ),
+    "two rows in three lost": _keep("sessions", lambda row, rng: rng.random() < 1 / 3),
+    "items of half the forms lost": _keep(
+        "measure_items", lambda row, rng: hash_half(row["administration_id"])
+    ),
+    "one therapist under two ids": _two_therapists,
+    "every client re-keyed": _rekeyed,
+    "forms without their session": _each(
+        "measures", lambda row: row.update(session_id="")
+    ),
+    "dates a year early": _each(
+        "sessions", lambda row: [_move(row, c, timedelta(-365)) for c in
+                                 ("started_at", "ended_at")] and None
+    ),
+    "clock five hours off": _each(
+        "sessions", lambda row: [_move(row, c, timedelta(hours=5)) for c in
+                                 ("started_at", "ended_at")] and None
+    ),
+    "every status attended": _each(
+        "sessions", lambda row: row.update(status="attended")
+    ),
+    "every form from the therapist": _each(
+        "measures", lambda row: row.update(rater="therapist")
+    ),
+    "forms doubled": _doubled,
+    "items slip to the next form": _items_slip,
+    "all forms on one session": _same_session,
+    "placeholders for answers": _placeholders,
+}  # fmt: skip
+
+
+def hash_half(text: str) -> bool:
+    """Take about half of the ids, the same half each time."""
+    return sum(text.encode()) % 2 == 0
+
+
+def read(folder: Path) -> Rows:
+    """Read every CSV of a delivery."""
+    found = {}
+    for path in sorted(folder.glob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            found[path.stem] = list(csv.DictReader(file))
+    return found
+
+
+def write(folder: Path, rows: Rows, headers: dict[str, list[str]]) -> None:
+    """Write the tables back, header first."""
+    for table, of_table in rows.items():
+        with (folder / f"{table}.csv").open("w", encoding="utf-8", newline="") as file:
+            out = csv.DictWriter(file, headers[table], lineterminator="\n")
+            out.writeheader()
+            out.writerows(of_table)
+
+
+def rapport(home: Path, *arguments: str) -> int:
+    """Run a command quietly; return its exit code."""
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("rapport")), *arguments],
+        env={**os.environ, "RAPPORT_HOME": str(home)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    ).returncode
+
+
+def failed_checks(home: Path) -> dict[str, str]:
+    """Return the checks of the last night that did not hold, with severity."""
+    with sqlite3.connect(home / "state" / "rapport.sqlite") as con:
+        (run_id,) = con.execute("select max(run_id) from run").fetchone()
+        return dict(
+            con.execute(
+                "select check_name, severity from check_result where run_id = ?"
+                " and not passed",
+                (run_id,),
+            ).fetchall()
+        )
+
+
+def night(base: Path, last: Path, home: Path, plant: Fault | None) -> dict[str, object]:
+    """Run the last night on a copy of the base, with a fault or without."""
+    shutil.copytree(base, home)
+    target = home / "inbox" / "canonical" / last.name
+    shutil.copytree(last, target)
+    (target / "_SUCCESS").unlink()
+    earlier = [
+        f for f in sorted((home / "inbox" / "canonical").iterdir()) if f != target
+    ]
+    tonight = read(target)
+    headers = {
+        path.stem: path.read_text("utf-8").splitlines()[0].split(",")
+        for path in target.glob("*.csv")
+    }
+    full = next(f for f in reversed(earlier) if set(tonight) <= set(read(f)))
+    if plant is not None:
+        plant(tonight, read(full), random.Random(SEED))
+    write(target, tonight, headers)
+    (target / "_SUCCESS").touch()
+    code = rapport(home, "night", "--as-of", UNTIL)
+    found = {"exit_code": code, "failed": failed_checks(home)}
+    shutil.rmtree(home)
+    return found
+
+
+def main() -> None:
+    """Run what is not done yet, then print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--clients", type=int, default=150)
+    said = parser.parse_args()
+    folder: Path = said.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    base, demo, log = folder / "base", folder / "demo", folder / "results.jsonl"
+    if not (base / "published").exists():
+        shutil.rmtree(base, ignore_errors=True)
+        rapport(folder, "demo", "generate", "--clients", str(said.clients), "--seed",
+                str(SEED), "--out", str(demo), "--until", UNTIL)  # fmt: skip
+        for delivery in deliveries(demo)[:-1]:
+            shutil.copytree(delivery, base / "inbox" / "canonical" / delivery.name)
+        if rapport(base, "night", "--as-of", UNTIL) not in (0, 4):
+            raise SystemExit("the base night was not published")
+    done = {}
+    if log.exists():
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        done = {line["fault"]: line for line in lines}
+    for name, plant in {"none": None, **FAULTS}.items():
+        if name in done:
+            continue
+        home = folder / "night"
+        shutil.rmtree(home, ignore_errors=True)
+        done[name] = {"fault": name, **night(base, deliveries(demo)[-1], home, plant)}
+        with log.open("a") as file:
+            file.write(json.dumps(done[name]) + "\n")
+        print(f"{len(done) - 1} of {len(FAULTS)}: {name}", file=sys.stderr, flush=True)
+    print_table(done)
+
+
+def deliveries(demo: Path) -> list[Path]:
+    """List the deliveries up to the last that brings sessions, forms and items."""
+    found = sorted((demo / "inbox" / "canonical").iterdir())
+    needed = {"sessions", "measures", "measure_items"}
+    while not needed <= {path.stem for path in found[-1].glob("*.csv")}:
+        found.pop()
+    return found
+
+
+def print_table(done: dict[str, dict]) -> None:
+    """Print what was seen, as the reference page shows it."""
+    usual = done["none"]["failed"]
+    caught = {"held": 0, "marked": 0, "noted": 0, "missed": 0}
+    print("| fault | the gate | checks |\n| --- | --- | --- |")
+    for name in FAULTS:
+        new = {c: s for c, s in done[name]["failed"].items() if c not in usual}
+        kind = (
+            "held" if "critical" in new.values()
+            else "marked" if "warning" in new.values()
+            else "noted" if new else "missed"
+        )  # fmt: skip
+        caught[kind] += 1
+        print(f"| {name} | {kind} | {', '.join(f'`{c}`' for c in sorted(new))} |")
+    print("\n" + ", ".join(f"{n} {kind}" for kind, n in caught.items()))
+
+
+if __name__ == "__main__":
+    main()

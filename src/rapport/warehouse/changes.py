@@ -1,0 +1,148 @@
+"""What a night changes of what was published before it, as counts.
+
+A late form, a correction or a changed setting moves past months: the counts say how many
+rows of which table and month, never whose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+
+
+@dataclass(frozen=True)
+class Grain:
+    """What names one row of a published table, and the date that gives it a month."""
+
+    table: str
+    keys: tuple[str, ...]
+    dated_by: str | None = None
+
+
+GRAINS = (
+    Grain("core.dim_client", ("client_key",)),
+    Grain("core.fct_session", ("session_key",), "session_date"),
+    Grain("core.fct_episode", ("episode_key",), "opened_on"),
+    Grain("core.fct_diagnosis", ("client_key", "episode_key", "system", "code",
+                                 "recorded_on"), "recorded_on"),
+    Grain("core.fct_measure_score", ("administration_key", "subscale"),
+          "administered_on"),
+    Grain("alliance.fct_alliance_session", ("session_key", "instrument"),
+          "session_date"),
+    Grain("alliance.fct_rupture", ("rupture_key",), "onset_date"),
+    Grain("alliance.rupture_cohort", ("episode_key", "method")),
+    Grain("alliance.fct_therapist_marker", ("session_key",)),
+    Grain("alliance.fct_strengthening", ("session_key",), "session_date"),
+    Grain("alliance.fct_congruence", ("episode_key", "instrument", "component")),
+    Grain("alliance.fct_goal_overlap", ("episode_key",)),
+    Grain("alliance.trajectory_by_session", ("trauma_focused", "instrument",
+                                             "component", "session_number")),
+    Grain("outcomes.fct_episode_outcome", ("episode_key", "instrument")),
+    Grain("outcomes.fct_stall", ("episode_key", "instrument", "stall_date"),
+          "stall_date"),
+    Grain("outcomes.fct_care_signal", ("signal_key",), "opened_on"),
+    Grain("qi.alliance_monthly", ("month", "clinic_key", "instrument", "rater",
+                                  "component"), "month"),
+    Grain("qi.endings", ("month", "clinic_key", "pattern"), "month"),
+)  # fmt: skip
+
+CHANGE_LOG = """
+create table ops.change_log (
+    run_id varchar not null,
+    table_name varchar not null,
+    change varchar not null,
+    month date,
+    is_past_month boolean not null,
+    n_rows bigint not null
+)"""
+COMMENTS = {
+    "table ops.change_log": "One row a published table, kind of change and month: what "
+    "this night changed of what the last published one showed.",
+    "column ops.change_log.run_id": "The run that published the change.",
+    "column ops.change_log.table_name": "Published table.",
+    "column ops.change_log.change": "added, removed or changed, by the row's key.",
+    "column ops.change_log.month": "First day of the month that the row is of, by its own "
+    "date; null when it has none.",
+    "column ops.change_log.is_past_month": "True when that month was over by the as-of "
+    "date of the night before: a past month was restated.",
+    "column ops.change_log.n_rows": "Rows.",
+}
+
+
+def count_changes(
+    con: duckdb.DuckDBPyConnection, run_id: str, before: str | None, after: str
+) -> None:
+    """Fill ``ops.change_log`` of the current database.
+
+    Args:
+        con: a connection with both snapshots attached.
+        run_id: the run that publishes.
+        before: the attached name of the snapshot that is replaced; None on first night.
+        after: the attached name of the new one.
+    """
+    con.execute(CHANGE_LOG)
+    if before is None:
+        return
+    for grain in GRAINS:
+        if _columns(con, before, grain) == _columns(con, after, grain) != []:
+            con.execute(_difference(grain, before, after), {"run": run_id})
+
+
+def _columns(
+    con: duckdb.DuckDBPyConnection, database: str, grain: Grain
+) -> list[tuple[str, str]]:
+    return con.execute(
+        "select column_name, data_type from duckdb_columns() where database_name = ?"
+        " and schema_name || '.' || table_name = ? order by column_name",
+        [database, grain.table],
+    ).fetchall()
+
+
+def _difference(grain: Grain, before: str, after: str) -> str:
+    keys = ", ".join(grain.keys)
+    month = f"date_trunc('month', {grain.dated_by})" if grain.dated_by else "null"
+    same = " and ".join(
+        f"old_rows.{key} is not distinct from new_rows.{key}" for key in grain.keys
+    )
+
+    def rows(database: str) -> str:
+        return (
+            f"select {keys}, cast({month} as date) as month, hash(t) as content,"
+            f" true as is_there from {database}.{grain.table} as t"
+        )
+
+    return f"""
+    insert into ops.change_log
+    with old_rows as ({rows(before)}),
+    new_rows as ({rows(after)}),
+    compared as (
+        select
+            case
+                when old_rows.is_there is null then 'added'
+                when new_rows.is_there is null then 'removed'
+                else 'changed'
+            end as change,
+            coalesce(new_rows.month, old_rows.month) as month
+        from old_rows
+        full join new_rows on {same}
+        where old_rows.content is distinct from new_rows.content
+    ),
+    night_before as (
+        select as_of from {before}.ops.run where outcome = 'published'
+        order by started_at desc limit 1
+    )
+    select
+        $run,
+        '{grain.table}',
+        compared.change,
+        compared.month,
+        coalesce(
+            compared.month < date_trunc('month', max(night_before.as_of)), false
+        ),
+        count(*)
+    from compared
+    cross join night_before
+    group by compared.change, compared.month
+    order by compared.change, compared.month
+    """
