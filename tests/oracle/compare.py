@@ -268,7 +268,7 @@ def _held_against(
         key: ("all", row) for key, row in trajectory_of(clinics).items()
     }
     expected["core.dim_instrument"] = {
-        key: ("all", row) for key, row in dim_instrument().items()
+        key: ("all", row) for key, row in dim_instrument(clinics[0].settings).items()
     }
     names = _names_of_made_keys(built)
     differences: list[Difference] = []
