@@ -3,7 +3,7 @@
     id the latest updated_at (null is oldest), then the latest delivery by id, then the
     later row. A snapshot that comes after an id's first delivery and lacks it deletes
     every version up to it. A deleted winner is gone; a later undeleted version brings it
-    back.
+    back. Part of an id may be empty (a time without its offset): empty equals empty.
 #}
 {% macro current_version(model, table_name, keys, updated=none, deleted=none) %}
 with
@@ -54,7 +54,7 @@ vanished as (
         on known.source = snapshots.source and known.first_position < snapshots.position
     left join appearances
         on known.source = appearances.source
-        {% for key in keys %}and known.{{ key }} = appearances.{{ key }}
+        {% for key in keys %}and known.{{ key }} is not distinct from appearances.{{ key }}
         {% endfor %}and snapshots.position = appearances.position
     where appearances.position is null
     group by known.source, {% for key in keys %}known.{{ key }}{{ ', ' if not loop.last }}{% endfor %}
@@ -65,7 +65,7 @@ standing as (
     from versions
     left join vanished
         on versions.source = vanished.source
-        {% for key in keys %}and versions.{{ key }} = vanished.{{ key }}
+        {% for key in keys %}and versions.{{ key }} is not distinct from vanished.{{ key }}
         {% endfor %}
     where versions.position > coalesce(vanished.vanished_position, 0)
 ),

@@ -18,7 +18,13 @@ from rapport.state import Run
 
 
 def beat(settings: Settings, run: Run, n_warnings: int) -> None:
-    """Write ``state/heartbeat.json`` for a published run, then call the address, if any."""
+    """Write ``state/heartbeat.json`` for a published run, then call the address, if any.
+
+    A run beats once: a digest that is written again says nothing new.
+    """
+    path = settings.home / "state" / "heartbeat.json"
+    if path.exists() and json.loads(path.read_text("utf-8"))["run_id"] == run.run_id:
+        return
     now = datetime.now(UTC).isoformat(timespec="seconds")
     said = {
         "last_good_night": run.as_of.isoformat(),
@@ -26,7 +32,6 @@ def beat(settings: Settings, run: Run, n_warnings: int) -> None:
         "at": now,
         "warnings": n_warnings,
     }
-    path = settings.home / "state" / "heartbeat.json"
     building = path.with_name(path.name + ".building")
     handle = os.open(building, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:

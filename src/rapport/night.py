@@ -310,19 +310,20 @@ def digest(settings: Settings, run_id: str = "") -> Safe:
     runs = ControlState(settings.home).runs()
     is_refused = bool(runs) and runs[-1].outcome == "refused"
     write_digest(settings, notice_of(settings), runs[-1].as_of if is_refused else None)
-    _beat_if_good(settings, run_id)
+    _beat_if_good(settings)
     return {"n_digests": 1}
 
 
-def _beat_if_good(settings: Settings, run_id: str) -> None:
+def _beat_if_good(settings: Settings) -> None:
     """The digest is the last step: a published run that came so far was a good night."""
     from rapport.heartbeat import beat
 
     state = ControlState(settings.home)
-    if not run_id or state.run(run_id).outcome != "published":
+    runs = state.runs()
+    if not runs or runs[-1].outcome != "published":
         return
-    warned = [row for row in state.checks(run_id) if not row[6] and row[4] != "info"]
-    beat(settings, state.run(run_id), len(warned))
+    checks = state.checks(runs[-1].run_id)
+    beat(settings, runs[-1], sum(not row[6] and row[4] != "info" for row in checks))
 
 
 def notice_of(settings: Settings) -> list[str]:

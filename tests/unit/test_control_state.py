@@ -9,7 +9,7 @@ import pytest
 
 from rapport.errors import RapportError
 from rapport.state import ControlState, Run
-from rapport.state.control import SCHEMA_VERSION
+from rapport.state.control import _STEPS, SCHEMA_VERSION
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -27,16 +27,20 @@ def _with_run(home: Path) -> ControlState:
     return state
 
 
-def test_a_store_of_the_first_version_gains_the_signal_log(tmp_path: Path) -> None:
-    state = _with_run(tmp_path)
-    with closing(sqlite3.connect(state.path)) as con:
-        con.execute("drop table signal_log")
-        con.execute("drop table signal_erasure")
-        con.execute("pragma user_version = 1")
-    upgraded = ControlState(tmp_path)
-    assert upgraded.signal_log() == []
-    assert [run.run_id for run in upgraded.runs()] == ["r_1"]
-    with closing(sqlite3.connect(state.path)) as con:
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+def test_an_older_store_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
+    """Each earlier version, with its rows, gains what came after it."""
+    path = tmp_path / "state" / "rapport.sqlite"
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as con, con:
+        for step in _STEPS[:version]:
+            con.executescript(step)
+        con.execute("insert into first_seen values ('rupture', 'ru_1', '2026', 'r_1')")
+        con.execute(f"pragma user_version = {version}")
+    state = ControlState(tmp_path)
+    assert state.signal_log() == []
+    assert state.first_seen() == [("rupture", "ru_1", "2026")]
+    with closing(sqlite3.connect(path)) as con:
         assert con.execute("pragma user_version").fetchone() == (SCHEMA_VERSION,)
 
 

@@ -202,6 +202,7 @@ def test_a_good_night_beats_and_calls(tmp_path: Path, monitor: Monitor) -> None:
     said = _beat(tmp_path, heartbeat_url=monitor.url)
     assert said["last_good_night"] == "2026-06-30"
     assert said["warnings"] == 2
+    assert _beat(tmp_path, heartbeat_url=monitor.url) == said
     assert monitor.n_calls == 1
     assert (tmp_path / "state" / "heartbeat.json").stat().st_mode & 0o077 == 0
 

@@ -24,6 +24,7 @@ from duckdb.func import FunctionNullHandling
 from rapport.errors import DiskFull, RapportError, is_disk_full
 from rapport.ingest.cells import Cell, absent_cell, cell_of
 from rapport.ingest.drift import drift_of_header, drift_of_values
+from rapport.ingest.fhir.through import Typed, load_fhir
 from rapport.ingest.inbox import MANIFEST, Found, is_plain_file
 from rapport.ingest.lookup import Lookup, Lookups
 from rapport.ingest.raw import FileRefused, RawTable, is_header
@@ -37,6 +38,7 @@ from rapport.ingest.readers import (
 )
 from rapport.ingest.reasons import REASONS
 from rapport.ingest.shape import Shape, excuse_deletions
+from rapport.ingest.spelling import literal
 from rapport.ingest.translate import OTHER_SOURCE_MARK, CodeLists, Translator
 from rapport.mapping import (
     BY_NAME,
@@ -53,6 +55,7 @@ from rapport.state import ControlState, Delivery, LedgerRow, Notice, Refusal
 from rapport.warehouse.connections import scratch
 
 _SMALL_BYTES = 8 << 20
+_PLAIN_ID = "[!-~]([ -~]*[!-~])?"
 DeliveryOutcome: TypeAlias = Literal["loaded", "partly_loaded", "refused"]
 
 
@@ -354,7 +357,11 @@ class _Loading:
             self.account.refusals.append(
                 Refusal("manifest", "", "", "manifest_unreadable", 0, None)
             )
-        self.con.execute(f"set threads = {self._n_threads()}")
+        # One thread for a small delivery: handing work around would cost more.
+        n_bytes = sum(member.lstat().st_size for member in self.found.members())
+        self.is_small = n_bytes < _SMALL_BYTES
+        n_threads = 1 if self.is_small else self.door.settings.warehouse.threads
+        self.con.execute(f"set threads = {n_threads}")
         self.con.execute(
             "create temp table spelling"
             " (kind varchar, text varchar, value varchar, token varchar)"
@@ -363,6 +370,7 @@ class _Loading:
         with DeliveryFiles(self.con, self.door.settings, self.found) as self.files:
             listing = self.files.list_sources(self.mapping)
             self.lookups = Lookups(self.con, listing.sources, self._read_joined)
+            self._fhir(listing)
             self._account_for_others(listing)
             for source, parts in self._chosen(listing):
                 self._source(source, parts)
@@ -381,10 +389,53 @@ class _Loading:
             if left.relative_to(self.door.home / "bronze").as_posix() not in kept:
                 left.unlink()
 
-    def _n_threads(self) -> int:
-        """One thread for a small delivery: handing work around would cost more."""
-        n_bytes = sum(member.lstat().st_size for member in self.found.members())
-        return 1 if n_bytes < _SMALL_BYTES else self.door.settings.warehouse.threads
+    # --- FHIR: members that are read together (ingest/fhir/) ------------------------
+
+    def _fhir(self, listing: Listing) -> None:
+        """Load the FHIR members, and take them off the list."""
+        mapping = self.mapping
+        members = [
+            s
+            for s in listing.sources
+            if s.sheet is None and any(mapping.is_fhir(name) for name in s.names)
+        ]
+        if not members or mapping.fhir is None:
+            return
+        listing.sources = [s for s in listing.sources if s not in members]
+        said = load_fhir(
+            Typed(
+                self.con,
+                self.found.source,
+                self.batch,
+                self.quarantine,
+                self._type_fhir,
+                self._refuse,
+            ),
+            members,
+            mapping.fhir,
+            self.door.translator.codes,
+            received_at=_manifest(self.found.folder).received_at,
+            folder=self.files.folder,
+        )
+        self.account.ledger += said.ledger
+        self.account.refusals += said.refusals
+        self.account.notices += said.notices
+        self.account.files |= said.files
+        self.account.partial |= said.partial
+        self.account.tables |= {row.table_name for row in said.ledger} & BY_NAME.keys()
+        for table in said.loaded:
+            self.loaded_tables.setdefault(table, 0)
+
+    def _type_fhir(self, name: str, table: str, headers: tuple[str, ...]) -> None:
+        """Type the rows of one table; they are counted member by member elsewhere."""
+        account = self.account
+        ledger, refusals = list(account.ledger), list(account.refusals)
+        part = FileMapping(match="*", table=table)
+        raw = RawTable("", headers, "utf-8")
+        shape = self._shape(part, raw, {})
+        self._sort_rows(name, 0, BY_NAME[table], part, shape, raw)
+        account.ledger, account.refusals = ledger, refusals
+        (self.quarantine / f"{name}.rows.parquet").unlink(missing_ok=True)
 
     # --- what the delivery holds ----------------------------------------------------
 
@@ -696,16 +747,42 @@ class _Loading:
             f"select '{kind}' as kind, {text} as text from cell where kind = 'row'"
             for kind, text in spelled
         )
-        self.con.execute(
-            f"""
-            insert into spelling
-            select kind, text, value_of(kind, '{self.found.source}', text), token_of(kind, text)
-            from ({union}) as found
+        found = f"""
+            select * from ({union}) as found
             where text is not null and length(text) <= 256
                 and not exists (
                     select 1 from spelling as s
                     where s.kind = found.kind and s.text = found.text
                 )
+            """
+        source = self.found.source
+        if not self.is_small:
+            # Millions of ids are keyed by the engine; what is no plain text is left over.
+            self.con.execute(f"create or replace temp table spelled as {found}")
+            found = "select * from spelled"
+            digest, key, pads = self.door.keys.row_key_sql(
+                "entity", literal(source), "text"
+            )
+            self.con.execute(
+                f"""
+                insert into spelling
+                select kind, text, {key}, null from (
+                    select *, {digest} as digest from (
+                        select *, substr(kind, 4) as entity from spelled
+                        where starts_with(kind, 'id:')
+                            and regexp_full_match(text, '{_PLAIN_ID}')
+                    )
+                )
+                """,
+                pads,
+            )
+            found += " anti join spelling using (kind, text)"
+        self.con.execute(
+            f"""
+            insert into spelling
+            select kind, text, value_of(kind, {literal(source)}, text),
+                case when not starts_with(kind, 'id:') then token_of(kind, text) end
+            from ({found})
             """
         )
 
@@ -860,8 +937,9 @@ class _Loading:
         for name, number in self.loaded_tables.items():
             table = BY_NAME[name]
             identity = ", ".join(_identity_columns(table))
+            # 64 bits stand for the id: far cheaper, and this is a count, not a rule.
             n = self._one(
-                f"select count(*) - count(distinct ({identity})) from loaded_{name}"
+                f"select count(*) - count(distinct hash({identity})) from loaded_{name}"
             )
             if n:
                 self._notice(f"{name}-{number}", name, "", "duplicate_id", n)
@@ -948,7 +1026,12 @@ def _typed_select(cells: dict[str, Cell]) -> tuple[str, str]:
         for name, cell in cells.items()
         for reason, condition in cell.bad
     ]
-    select.append(f"list_filter([{', '.join(bad)}], x -> x is not null) as bad")
+    is_bad = " or ".join(c for cell in cells.values() for _, c in cell.bad) or "false"
+    # The list is made for bad rows only: nearly all have none.
+    select.append(
+        f"case when {is_bad} then list_filter([{', '.join(bad)}], x -> x is not null)"
+        " else [] end as bad"
+    )
     conditions = [c for cell in cells.values() for _, c in cell.notices]
     select += [f"coalesce({c}, false) as n{n}" for n, c in enumerate(conditions)]
     return ", ".join(select), " ".join(joins)

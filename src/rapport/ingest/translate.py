@@ -65,6 +65,27 @@ class CodeLists:
         yield from self._read(f"{table}.csv")
         yield from self._own.rows[table] if self._own else ()
 
+    def raters(self) -> list[tuple[str, str]]:
+        """Return (instrument, rater) of every form that the registry knows."""
+        return [
+            (str(row["instrument"]), str(row["rater"]))
+            for row in self._rows("instrument_rater")
+        ]
+
+    def aliases(self) -> list[tuple[str, str, str]]:
+        """Return (alias, instrument, rater) of every second name of a form."""
+        return [
+            (str(row["alias"]), str(row["instrument"]), str(row["rater"]))
+            for row in self._rows("instrument_alias")
+        ]
+
+    def items_of_forms(self) -> set[tuple[str, str]]:
+        """Return (instrument, item) of every item that the registry knows."""
+        return {
+            (str(row["instrument"]), str(row["item"]))
+            for row in self._rows("instrument_item")
+        }
+
     def _read(self, name: str) -> list[dict[str, str]]:
         with (self._seeds / name).open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
@@ -90,7 +111,7 @@ class Translator:
     """Translate spellings; its two methods are offered to the engine as functions."""
 
     def __init__(self, keys: KeyRing, codes: CodeLists) -> None:
-        self._keys, self._codes = keys, codes
+        self._keys, self.codes = keys, codes
 
     def value_of(self, kind: str, source: str, spelling: str) -> str | None:
         """Return the key, code or zone that bronze keeps for a spelling of a source."""
@@ -107,7 +128,7 @@ class Translator:
             return ";".join(known)
         if what == "instrument":
             code = re.sub(r"[\s_]", "-", spelling.strip().upper())
-            return code if code in self._codes.instruments else "unknown"
+            return code if code in self.codes.instruments else "unknown"
         if what == "item":
             return self._item(spelling) or "unknown"
         if what == "zone":
@@ -139,8 +160,8 @@ class Translator:
         return self._keys.raw_token(column or what, spelling) if outside else None
 
     def _code(self, list_name: str, spelling: str) -> str | None:
-        return self._codes.spellings[list_name].get(normal_code(spelling))
+        return self.codes.spellings[list_name].get(normal_code(spelling))
 
     def _item(self, spelling: str) -> str | None:
         item = spelling.strip().lstrip("0")
-        return item if item in self._codes.items else None
+        return item if item in self.codes.items else None

@@ -1,6 +1,7 @@
 """Canonical tables and vendor mappings, as data (contract §3)."""
 
 from rapport.mapping.canonical import BY_NAME, NOT_WANTED, TABLES, Column, Table
+from rapport.mapping.fhir import FhirCode, FhirMapping, FhirQuestionnaire
 from rapport.mapping.registry import OwnInstruments, read_own_instruments
 from rapport.mapping.source import load_mapping, preset_names
 from rapport.mapping.vendor import FileMapping, Mapping, RowFilter
@@ -10,6 +11,9 @@ __all__ = [
     "NOT_WANTED",
     "TABLES",
     "Column",
+    "FhirCode",
+    "FhirMapping",
+    "FhirQuestionnaire",
     "FileMapping",
     "Mapping",
     "OwnInstruments",

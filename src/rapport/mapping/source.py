@@ -50,7 +50,7 @@ def load_mapping(home: Path, source: str, codes: Codes | None = None) -> Mapping
         return read_mapping(own.read_text("utf-8"), own.name, codes)
     if source in preset_names():
         said = _preset(source)
-        return Mapping(said.description, said.timezone, said.file, (), said.ignore)
+        return _alone(said)
     return None
 
 
@@ -80,7 +80,7 @@ def read_mapping(text: str, name: str, codes: Codes | None = None) -> Mapping:
     if base is None:
         own = _valid(said, text, name)
         _check_codes(own, text, name, codes)
-        return Mapping(own.description, own.timezone, own.file, (), own.ignore)
+        return _alone(own)
     if base not in preset_names():
         line = _line_of(text, ("extends",))
         raise MappingError(
@@ -99,6 +99,15 @@ def read_mapping(text: str, name: str, codes: Codes | None = None) -> Mapping:
         own.file,
         tuple(e for e in preset.file if (e.match, e.table) not in changed),
         own.ignore + preset.ignore,
+        own.fhir.over(preset.fhir)
+        if own.fhir and preset.fhir
+        else own.fhir or preset.fhir,
+    )
+
+
+def _alone(said: MappingFile) -> Mapping:
+    return Mapping(
+        said.description, said.timezone, said.file, (), said.ignore, said.fhir
     )
 
 

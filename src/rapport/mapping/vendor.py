@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from rapport.mapping.canonical import BY_NAME, NOT_WANTED
+from rapport.mapping.fhir import FhirMapping
 
 Format: TypeAlias = Literal["auto", "delimited", "xlsx", "parquet", "ndjson", "fhir"]
 Encoding: TypeAlias = Literal["auto", "utf-8", "utf-16", "cp1252", "latin-1"]
@@ -535,6 +536,7 @@ class MappingFile(_Part):
     timezone: Zone | None = None
     file: tuple[FileMapping, ...] = ()
     ignore: tuple[Ignored, ...] = ()
+    fhir: FhirMapping | None = None
 
 
 @dataclass(frozen=True)
@@ -547,6 +549,7 @@ class Mapping:
         file: the source's own entries, changed entries of the preset among them.
         preset: the preset's other entries; they give way to the own ones.
         ignore: files that are known and not wanted.
+        fhir: how FHIR resources are read, if any are.
     """
 
     description: str = ""
@@ -554,6 +557,7 @@ class Mapping:
     file: tuple[FileMapping, ...] = ()
     preset: tuple[FileMapping, ...] = ()
     ignore: tuple[Ignored, ...] = ()
+    fhir: FhirMapping | None = None
 
     def of_file(self, name: str) -> list[FileMapping]:
         """Return what a file of this name feeds, one part a canonical table.
@@ -567,6 +571,15 @@ class Mapping:
                 chosen.append(entry)
                 taken |= set(entry.tables())
         return [part for entry in chosen for part in entry.parts()]
+
+    def is_fhir(self, name: str) -> bool:
+        """Tell whether a file is read together with others as FHIR."""
+        return (
+            self.fhir is not None
+            and not self.of_file(name)
+            and not self.is_ignored(name)
+            and any(_matches(name, pattern) for pattern in self.fhir.match)
+        )
 
     def is_ignored(self, name: str) -> bool:
         """Tell whether a file is known and not wanted."""

@@ -13,12 +13,13 @@ import contextlib
 import io
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import sqlalchemy
 import sqlalchemy.exc
@@ -32,7 +33,7 @@ _name = count()
 def main(root: str) -> None:
     """Load the engine, then judge whatever is asked."""
     checks = load_suites(Path(root))
-    answers = sys.stdout
+    answers = _answers_alone()
     chatter = io.StringIO()
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
@@ -48,6 +49,15 @@ def main(root: str) -> None:
             named = [c for c in checks if names is None or c.id in names]
             verdicts = judge(gx, named, asked["databases"])
             print(json.dumps(verdicts), file=answers, flush=True)
+
+
+def _answers_alone() -> TextIO:
+    """Keep stdout for answers: engines write progress to it below Python's own stream."""
+    answers = os.fdopen(os.dup(1), "w")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return answers
 
 
 def judge(

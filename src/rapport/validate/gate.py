@@ -88,9 +88,10 @@ class Gate:
             self._process.stdin.write(asked + "\n")
             self._process.stdin.flush()
         said = self._process.stdout.readline()
-        if not said:
-            raise _NO_VERDICT
-        verdicts: list[dict[str, Any]] = json.loads(said)
+        try:
+            verdicts: list[dict[str, Any]] = json.loads(said)
+        except ValueError:  # it ended, or said something else
+            raise _NO_VERDICT from None
         return verdicts
 
 

@@ -42,6 +42,9 @@ GRAINS = (
     Grain("outcomes.fct_stall", ("episode_key", "instrument", "stall_date"),
           "stall_date"),
     Grain("outcomes.fct_care_signal", ("signal_key",), "opened_on"),
+    Grain("qi.alliance_monthly", ("month", "clinic_key", "instrument", "rater",
+                                  "component"), "month"),
+    Grain("qi.endings", ("month", "clinic_key", "pattern"), "month"),
 )  # fmt: skip
 
 CHANGE_LOG = """
