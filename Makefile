@@ -31,6 +31,13 @@ prove: setup ## Long proofs: 30 nights killed, 20 faults planted; goes on where 
 	@$(BIN)/python tests/chaos/prove_kills.py
 	@$(BIN)/python benchmarks/planted_faults.py .prove/planted_faults
 
+docs: setup ## Render the reference pages that are made from code and cases
+	@$(BIN)/python -m rapport.validate.reference
+	@cd tests && ../$(BIN)/python -m lib.door_cases
+	@cd tests && ../$(BIN)/python -m spec.render
+	@$(BIN)/python -m rapport.mapping.schema > docs/reference/mapping.schema.json
+	@cd tests && ../$(BIN)/python -m lib.command_page
+
 check: setup ## Format, lint and type checks, SQL too
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -44,4 +51,4 @@ lock: ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 		--python-version 3.11 --group dev pyproject.toml -o requirements.lock
 
-.PHONY: help setup night test prove check lock
+.PHONY: help setup night test prove docs check lock

@@ -26,6 +26,7 @@ _FIELDS = (
 
 
 def write_responses(path: Path, n: int) -> None:
+    """Write n responses of nine items, one a line."""
     with path.open("w", encoding="utf-8") as file:
         for i in range(n):
             said = {
@@ -47,6 +48,7 @@ def write_responses(path: Path, n: int) -> None:
 
 
 def bare_scan(path: Path) -> None:
+    """Read the same fields with the engine alone."""
     with duckdb.connect(config={"threads": "2"}) as con:
         con.execute(
             "create temp table said as from read_json(?,"
@@ -56,6 +58,7 @@ def bare_scan(path: Path) -> None:
 
 
 def door_reading(path: Path) -> None:
+    """Read them as the door does, every resource numbered."""
     with duckdb.connect(config={"threads": "2"}) as con:
         reader = Reader(con, path.parent)
         reader.read(look_at(1, path))
@@ -63,12 +66,14 @@ def door_reading(path: Path) -> None:
 
 
 def cpu_seconds(work: Callable[[Path], None], path: Path) -> float:
+    """Return the CPU seconds of one piece of work."""
     before = time.process_time()
     work(path)
     return time.process_time() - before
 
 
 def main() -> None:
+    """Run both ways in turn and print the ratio."""
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "QuestionnaireResponse.000.ndjson"
@@ -78,7 +83,9 @@ def main() -> None:
             taken["bare"].append(cpu_seconds(bare_scan, path))
             taken["door"].append(cpu_seconds(door_reading, path))
     bare, door = median(taken["bare"]), median(taken["door"])
-    print(f"{n:,} responses: bare {bare:.2f} CPU-s, reading {door:.2f}: {door / bare:.2f}×")
+    print(
+        f"{n:,} responses: bare {bare:.2f} CPU-s, reading {door:.2f}: {door / bare:.2f}×"
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     id the latest updated_at (null is oldest), then the latest delivery by id, then the
     later row. A snapshot that comes after an id's first delivery and lacks it deletes
     every version up to it. A deleted winner is gone; a later undeleted version brings it
-    back. Part of an id may be empty (a diagnosis without its system): empty equals empty.
+    back. Part of an id may be empty (a time without its offset): empty equals empty.
 #}
 {% macro current_version(model, table_name, keys, updated=none, deleted=none) %}
 with

@@ -111,10 +111,8 @@ PROFILES = (
         "no_show_last",
         date(2026, 6, 14),
         {
-            "alliance.primary_instrument": "SRS",
-            "rupture.methods": ("default_rc3", "gumz_decline", "srs_concern"),
             "dropout.rule": "no_show_last",
-            "qi.small_cell_min": 0,
+            "rupture.repair_fraction": 0.25,
         },
     ),
     Profile(
@@ -123,7 +121,9 @@ PROFILES = (
         {
             "dropout.rule": "inactivity",
             "dropout.inactive_days": 30,
-            "rupture.repair_fraction": 0.25,
+            "alliance.primary_instrument": "SRS",
+            "rupture.methods": ("default_rc3", "gumz_decline", "srs_concern"),
+            "qi.small_cell_min": 0,
             "signals.missed_in_row": 1,
             "signals.silent_days": 14,
             "signals.booked_days": 7,
@@ -268,7 +268,7 @@ def _held_against(
         key: ("all", row) for key, row in trajectory_of(clinics).items()
     }
     expected["core.dim_instrument"] = {
-        key: ("all", row) for key, row in dim_instrument().items()
+        key: ("all", row) for key, row in dim_instrument(clinics[0].settings).items()
     }
     names = _names_of_made_keys(built)
     differences: list[Difference] = []

@@ -1,6 +1,6 @@
 """Small random clinics that press on the corners of the page.
 
-A clinic is a function of its seed. Thirty clinics share a source, and with it the
+A clinic is a function of its seed. Sixty clinics share a source, and with it the
 source's zone, its deliveries and which of their tables are snapshots.
 """
 
@@ -25,7 +25,7 @@ from oracle.registry import (
 )
 from oracle.versions import Delivery
 
-CLINICS_A_SOURCE = 30
+CLINICS_A_SOURCE = 60
 LAST_DAY = date(2026, 6, 30)
 
 Row = dict[str, str]

@@ -280,8 +280,8 @@ FORMS = {
 }
 
 
-def dim_instrument() -> dict[tuple[str, str, str], dict[str, object]]:
-    """A: the scales as ``core.dim_instrument`` publishes them."""
+def dim_instrument(settings: Settings) -> dict[tuple[str, str, str], dict[str, object]]:
+    """A: the scales as ``core.dim_instrument`` publishes them, with a clinic's own RC."""
     return {
         (scale.code, rater, subscale): {
             "version": scale.version,
@@ -291,7 +291,9 @@ def dim_instrument() -> dict[tuple[str, str, str], dict[str, object]]:
             "item_min": scale.low,
             "item_max": scale.high,
             "direction": "higher_better" if scale.higher_is_better else "lower_better",
-            "reliable_change": scale.rc if subscale == "total" else scale.rc_subscale,
+            "reliable_change": scale.rc_total_of(settings)
+            if subscale == "total"
+            else scale.rc_subscale_of(settings),
         }
         for scale in SCALES.values()
         for rater in scale.raters

@@ -33,8 +33,8 @@ from rapport.warehouse.build import dbt_environment, delivery_order, prepare_wor
 from rapport.warehouse.connections import work_path
 
 SEED = 20260601
-# A source's deliveries are shared by eight sequences of ids that never meet.
-N_SOURCES, N_CELLS = 65, 8
+# A source's deliveries are shared by many sequences of ids that never meet.
+N_SOURCES, N_CELLS = 20, 26
 AS_OF = date(2026, 12, 31)
 KNOWN_ON = [date(2026, 6, day) for day in range(1, 11)]
 TABLES = {
@@ -271,7 +271,7 @@ def expected(source: str, known: list[Sent], keys: KeyRing) -> dict[str, list[tu
             for item, value in item_set(sent, r["administration_id"]).items()
         ],
         "int_diagnosis__current": [
-            (client(r["client_id"]), r["code"], r["system"] or None, r["status"])
+            (client(r["client_id"]), r["code"], r["system"] or "unknown", r["status"])
             for _, r in standing(known, "diagnoses")
         ],
         "int_client_merge__last": [
@@ -393,7 +393,7 @@ def _prepare(settings: Settings, state: ControlState, known_on: date | None) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     order = delivery_order(settings, state, known_on)
-    prepare_work(settings, state, order, "run", AS_OF)
+    prepare_work(settings, state, order, "run", AS_OF, known_on)
 
 
 def _found(path: Path, relations: dict[str, str]) -> dict[str, Counter]:
@@ -424,7 +424,7 @@ def _compare(history: History, known_on: date | None) -> dict[str, int]:
 def test_every_sequence_stands_as_the_rule_says(history: History) -> None:
     assert N_SOURCES * N_CELLS >= 500
     n_rows = _compare(history, None)
-    assert all(n > 100 for n in n_rows.values()), n_rows
+    assert all(n > 50 for n in n_rows.values()), n_rows
 
 
 def test_every_known_on_date_stands_as_it_did(history: History) -> None:
@@ -461,5 +461,5 @@ def test_the_plain_model_tells_the_versions_apart(history: History) -> None:
         by_time = sorted(deliveries, key=lambda d: d.received_on)
         by_id = sorted(deliveries, key=lambda d: os.fsencode(d.delivery_id))
         n["out of order"] += by_time != by_id
-    assert min(n.values()) > 100, n
+    assert min(n.values()) >= N_SOURCES // 2, n
     assert n["rows"] > 2 * n["current"]

@@ -1,6 +1,7 @@
 """The marts against the oracle, row by row, on 300 random clinics and the sample.
 
-All clinics go through one door and are built once for each set of settings. A failing
+All clinics go through one door and are built once for each set of settings (all but the
+last rule of dropout, which the longer search holds too, and chapter G by example). A failing
 clinic runs alone with ``PYTHONPATH=tests python -m oracle.compare --clinic SEED``; a
 longer search is ``--clinics 3000 --first 300``.
 """
@@ -27,7 +28,8 @@ from oracle.compare import (
 from oracle.settings import Settings
 
 N_CLINICS = 300
-NAMES = [profile.name for profile in PROFILES]
+IN_SUITE = tuple(profile for profile in PROFILES if profile.name != "no_show_last")
+NAMES = [profile.name for profile in IN_SUITE]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def subjects():
 def compared(subjects, tmp_path_factory) -> dict[str, Comparison]:
     home = tmp_path_factory.mktemp("oracle") / "home"
     home.mkdir()
-    results = compare(subjects, PROFILES, home)
+    results = compare(subjects, IN_SUITE, home)
     return {result.profile: result for result in results}
 
 

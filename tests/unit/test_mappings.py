@@ -25,7 +25,8 @@ HEAD = '[[file]]\nmatch = "a.csv"\ntable = "sessions"\n'
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_is_valid_and_says_what_it_is_built_from(name: str) -> None:
     text = preset_text(name)
-    assert read_mapping(text, f"{name}.toml", CODES).file
+    mapping = read_mapping(text, f"{name}.toml", CODES)
+    assert mapping.file or mapping.fhir
     assert text.startswith("# ")
     if name in ("simplepractice", "therapynotes", "epic_clarity"):
         assert "UNVERIFIED" in text
@@ -34,7 +35,7 @@ def test_every_preset_is_valid_and_says_what_it_is_built_from(name: str) -> None
 def test_the_presets_are_those_of_the_interface() -> None:
     assert set(preset_names()) >= {
         "canonical", "simplepractice", "therapynotes", "epic_clarity", "pmhc_mds",
-        "synthea_csv", "omop_cdm", "redcap", "wide_measures",
+        "synthea_csv", "omop_cdm", "redcap", "fhir_r4", "wide_measures",
     }  # fmt: skip
 
 
