@@ -1,6 +1,7 @@
 """Charts over time in plain Python, read off quality_improvement.md 3; no code of the SQL."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log2, sqrt
 from statistics import fmean, median
 
@@ -41,7 +42,7 @@ def limits_of(points: list[Point], kind: str) -> dict:
         each = min(cl, 1 - cl) if kind == "p_prime" else cl
         if _at(median(p.denominator * each for p in base)) < 3:
             return {**none, "reason": "small_denominators"}
-    ranges = [abs(b - a) for a, b in zip(z, z[1:], strict=False)]
+    ranges = [abs(b - a) for a, b in pairwise(z)]
     raw = fmean(ranges)
     if kind == "xmr" and _at(raw) == 0:
         return {**none, "reason": "no_variation"}
@@ -143,7 +144,7 @@ def runs_of(points: list[Point]) -> dict:
         return {"run_median": middle, "run_n_useful": 0, "run_signal": None}
     longest = run = 1
     crossings = 0
-    for a, b in zip(sides, sides[1:], strict=False):
+    for a, b in pairwise(sides):
         run = run + 1 if a == b else 1
         crossings += a != b
         longest = max(longest, run)

@@ -72,7 +72,7 @@ began_everywhere as (
 began_parted as (
     select
         began_everywhere.*,
-        own_component as lead_component
+        began_everywhere.own_component as lead_component
     from began_everywhere
     union all
     select

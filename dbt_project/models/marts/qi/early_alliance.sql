@@ -22,7 +22,7 @@ everywhere as (
 banded as (
     select
         everywhere.*,
-        own_band as band
+        everywhere.own_band as band
     from everywhere
     union all
     select

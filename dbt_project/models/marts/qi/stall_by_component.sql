@@ -50,7 +50,7 @@ everywhere as (
 parted as (
     select
         everywhere.*,
-        own_component as component
+        everywhere.own_component as component
     from everywhere
     union all
     select
