@@ -90,7 +90,7 @@ def test_a_rupture_that_stayed_is_told_without_blame(sample: Sample) -> None:
     assert "The episode closed before a score showed a repair" in said
     assert "the episode of care closed (episode_closed)" in said
     for word in ("because", "caused", "due to", "fault", "failed", "failure", "resist"):
-        assert word not in said.lower()
+        assert not re.search(rf"\b{word}", said.lower())
 
 
 def test_a_drop_at_the_last_session_is_open(sample: Sample) -> None:

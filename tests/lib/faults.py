@@ -62,11 +62,11 @@ def _bronze() -> Iterable[tuple[str, str]]:
 
 _RESOLVED = (
     "rupture_key = (select min(rupture_key) from alliance.fct_rupture"
-    " where status = 'resolved')"
+    " where status = 'resolved' and method = 'default_rc3')"
 )
 _UNREPAIRED = (
     "rupture_key = (select min(rupture_key) from alliance.fct_rupture"
-    " where status = 'unresolved_at_close')"
+    " where status = 'unresolved_at_close' and method = 'default_rc3')"
 )
 # A plain row of the alliance: both views, no rupture about, well inside its band.
 _PLAIN = (
@@ -384,7 +384,7 @@ FAULTS: dict[str, str | list[str]] = {
         n_items="12",
     ),
     "scores_are_not_all_at_an_end": _form(
-        100, instrument="'GAD-7'", score="21", n_answered="7", n_items="7"
+        2000, instrument="'GAD-7'", score="21", n_answered="7", n_items="7"
     ),
     # --- alliance
     "fct_alliance_session_one_row_a_key": _again(

@@ -37,9 +37,9 @@ reviews as (
     inner join looked_at
         on
             spells.episode_key = looked_at.episode_key
-            and looked_at.session_number > spells.stall_session_number
-            and looked_at.session_number
-            <= spells.stall_session_number + {{ setting('stall.review_sessions') }}
+            and spells.stall_session_number < looked_at.session_number
+            and spells.stall_session_number + {{ setting('stall.review_sessions') }}
+            >= looked_at.session_number
 ),
 
 final as (

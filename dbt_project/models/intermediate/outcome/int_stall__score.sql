@@ -25,7 +25,7 @@ last_attended as (
     inner join attended
         on
             scores.episode_key = attended.episode_key
-            and attended.session_date <= scores.administered_on
+            and scores.administered_on >= attended.session_date
     where scores.session_number is null
     group by scores.administration_key
 ),

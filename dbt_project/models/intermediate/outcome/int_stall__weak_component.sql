@@ -54,9 +54,9 @@ shares as (
         on
             primary_instruments.episode_key = sessions.episode_key
             and primary_instruments.instrument = sessions.instrument
-            and sessions.session_number <= spells.stall_session_number
-            and sessions.session_number
-            >= spells.stall_session_number - {{ setting('stall.alliance_lookback') }}
+            and spells.stall_session_number >= sessions.session_number
+            and spells.stall_session_number - {{ setting('stall.alliance_lookback') }}
+            <= sessions.session_number
     inner join ranges on sessions.instrument = ranges.instrument
 ),
 

@@ -34,7 +34,7 @@ standing as (
     inner join ruptures
         on
             placed.episode_key = ruptures.episode_key
-            and ruptures.onset_session_number <= placed.session_number
+            and placed.session_number >= ruptures.onset_session_number
             and (
                 ruptures.repair_session_number is null
                 or placed.session_number <= ruptures.repair_session_number
