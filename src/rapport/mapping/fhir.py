@@ -59,6 +59,18 @@ class FhirMapping(_Part):
     drop_classes: tuple[str, ...] = ()
     drop_types: tuple[str, ...] = ()
 
+    @property
+    def n_entries(self) -> int:
+        """How many codes and addresses it gives a meaning."""
+        told = (
+            self.codes,
+            self.questionnaires,
+            self.answers,
+            self.cancellations,
+            self.goal_domains,
+        )
+        return sum(map(len, told))
+
     def over(self, below: FhirMapping) -> FhirMapping:
         """Return this mapping laid over the one that it extends."""
         return FhirMapping(
