@@ -62,14 +62,13 @@ class FhirMapping(_Part):
     @property
     def n_entries(self) -> int:
         """How many codes and addresses it gives a meaning."""
-        told = (
-            self.codes,
-            self.questionnaires,
-            self.answers,
-            self.cancellations,
-            self.goal_domains,
+        return (
+            len(self.codes)
+            + len(self.questionnaires)
+            + len(self.answers)
+            + len(self.cancellations)
+            + len(self.goal_domains)
         )
-        return sum(map(len, told))
 
     def over(self, below: FhirMapping) -> FhirMapping:
         """Return this mapping laid over the one that it extends."""
