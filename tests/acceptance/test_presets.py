@@ -1,6 +1,7 @@
 """Each preset on a public or a documented sample, against facts counted from the raw files."""
 
 import csv
+import json
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
@@ -24,6 +25,27 @@ def raw(path: str, delimiter: str = ",") -> list[dict[str, str]]:
     """Read a raw file as plain rows: no code of rapport is in the way."""
     with (FIXTURES / path).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, delimiter=delimiter))
+
+
+def resources(folder: str) -> dict[str, list[dict]]:
+    """Read a folder's FHIR files as plain JSON: type -> its resources, Bundles opened."""
+    waiting = []
+    for path in sorted((FIXTURES / folder).glob("*json")):
+        text = path.read_text("utf-8")
+        lines = text.splitlines() if path.suffix == ".ndjson" else [text]
+        waiting += [json.loads(line) for line in lines]
+    found: dict[str, list[dict]] = {}
+    while waiting:
+        said = waiting.pop()
+        if said["resourceType"] == "Bundle":
+            waiting += [entry["resource"] for entry in said["entry"]]
+        else:
+            found.setdefault(said["resourceType"], []).append(said)
+    return found
+
+
+def codes(concept: dict) -> set[str]:
+    return {coding["code"] for coding in concept["coding"]}
 
 
 def totals(rows: Iterable[dict], instrument: str) -> list[float | None]:
@@ -320,3 +342,152 @@ def test_epic_clarity(door: Doorway) -> None:
     items = [i["value"] for i in door.rows("measure_items")]
     assert sum(items) == sum(said)
     assert len(items) == 36
+
+
+def test_fhir_bundles_and_bulk_files_of_synthea(door: Doorway) -> None:
+    door.take("fhir_r4", FIXTURES / "fhir_r4")
+    raw_resources = resources("fhir_r4")
+    patients, encounters, conditions = (
+        raw_resources[kind] for kind in ("Patient", "Encounter", "Condition")
+    )
+    clients, sessions = door.rows("clients"), door.rows("sessions")
+    key_of = {id_: key for key, id_ in door.client_ids().items()}
+
+    assert {c["client_key"] for c in clients} == {key_of[p["id"]] for p in patients}
+    assert Counter(c["birth_year"] for c in clients) == Counter(
+        int(p["birthDate"][:4]) for p in patients
+    )
+    assert Counter((c["sex"], c["zip3"], c["state"]) for c in clients) == Counter(
+        (p["gender"], p["address"][0]["postalCode"][:3], "MA") for p in patients
+    )
+    # US Core: the two Bundles say no race; one Patient has an ethnicity's code there.
+    said_race = Counter(
+        e["extension"][0]["valueCoding"]["code"]
+        for p in patients for e in p["extension"] if e["url"].endswith("us-core-race")
+    )  # fmt: skip
+    races = Counter(c["race"] for c in clients)
+    assert said_race == {"2106-3": 8, "2135-2": 1}
+    assert races == {"white": 8, "unknown": 1, None: len(patients) - 9}
+    assert door.notices()[("clients", "race", "code_unknown")] == said_race["2135-2"]
+
+    # A subject is a urn:uuid of its Bundle; a practitioner a conditional reference.
+    assert Counter(
+        (s["client_key"], s["started_at_wall"]) for s in sessions
+    ) == Counter(
+        (
+            key_of[e["subject"]["reference"].removeprefix("urn:uuid:")],
+            datetime.fromisoformat(e["period"]["start"]).replace(tzinfo=None),
+        )
+        for e in encounters
+    )
+    assert {s["started_at_offset_minutes"] for s in sessions} == {10 * 60}
+    minutes = [(s["ended_at_wall"] - s["started_at_wall"]).total_seconds() / 60
+               for s in sessions]  # fmt: skip
+    said_minutes = [
+        (datetime.fromisoformat(e["period"]["end"])
+         - datetime.fromisoformat(e["period"]["start"])).total_seconds() / 60
+        for e in encounters
+    ]  # fmt: skip
+    assert fmean(minutes) == pytest.approx(fmean(said_minutes))
+    assert sorted(Counter(s["therapist_key"] for s in sessions).values()) == sorted(
+        Counter(e["participant"][0]["individual"]["reference"] for e in encounters).values()
+    )  # fmt: skip
+
+    assert Counter((d["code"], d["status"], str(d["recorded_on"]))
+                   for d in door.rows("diagnoses")) == Counter(
+        (c["code"]["coding"][0]["code"], c["clinicalStatus"]["coding"][0]["code"],
+         c["recordedDate"][:10])
+        for c in conditions
+    )  # fmt: skip
+    not_wanted = sum(map(len, raw_resources.values())) - sum(
+        map(len, (patients, encounters, conditions))
+    )
+    assert door.notices()[("none", "", "resource_not_wanted")] == not_wanted > 20
+    assert sum(row[1] for row in door.ledger()) == sum(map(len, raw_resources.values()))
+
+
+def test_fhir_visits_of_every_status(door: Doorway) -> None:
+    door.take("fhir_r4", FIXTURES / "fhir_forms")
+    raw_resources = resources("fhir_forms")
+    encounters = raw_resources["Encounter"]
+    named = {ref["reference"] for e in encounters for ref in e.get("appointment", [])}
+    booked = [a for a in raw_resources["Appointment"]
+              if f"Appointment/{a['id']}" not in named and a["status"] != "proposed"]  # fmt: skip
+    sessions = door.rows("sessions")
+    stood_for = [s for s in sessions if s["deleted"] and s["status"] is None]
+    visits = [s for s in sessions if s not in stood_for]
+
+    assert len(stood_for) == len(named) == 1
+    assert Counter(s["started_at_wall"] for s in visits) == Counter(
+        datetime.fromisoformat(said).replace(tzinfo=None)
+        for said in [e["period"]["start"] for e in encounters]
+        + [a["start"] for a in booked]
+    )
+    raw_status = Counter(r["status"] for r in [*encounters, *booked])
+    found = Counter(s["status"] for s in visits)
+    assert found["attended"] == sum(
+        raw_status[s]
+        for s in ("arrived", "triaged", "in-progress", "onleave", "finished")
+    )
+    assert found["no_show"] == raw_status["noshow"] == 1
+    assert found["client_cancelled"] + found["clinic_cancelled"] == raw_status["cancelled"]  # fmt: skip
+    assert found["clinic_cancelled"] == sum(
+        "prov" in codes(a.get("cancelationReason", {"coding": []})) for a in booked
+    )
+    assert found["scheduled"] == raw_status["planned"] + raw_status["booked"]
+    assert found["unknown"] == raw_status["unknown"]
+    assert found["voided"] == raw_status["entered-in-error"] == 2
+    assert sum(s["deleted"] for s in visits) == found["voided"]
+    key_of = {id_: key for key, id_ in door.client_ids().items()}
+    # p5 is the urn:uuid of one Encounter, p6 the Patient that a form contains.
+    assert set(key_of) == {p["id"] for p in raw_resources["Patient"]}
+    assert Counter(s["client_key"] for s in visits)[key_of["p5"]] == 2
+    assert {c["race"] for c in door.rows("clients")} == {
+        "white", "black", "asian", "other", "native;white", "unknown"
+    }  # fmt: skip
+
+
+def test_fhir_forms_once_however_often_they_are_said(door: Doorway) -> None:
+    door.take("fhir_r4", FIXTURES / "fhir_forms")
+    raw_resources = resources("fhir_forms")
+    points = {"LA6568-5": 0, "LA6569-3": 1, "LA6570-1": 2, "LA6571-9": 3}
+    begun = [r for r in raw_resources["QuestionnaireResponse"]
+             if r["status"] != "in-progress"]  # fmt: skip
+    said_items, said_totals = [], []
+    for response in begun:
+        answers = [(i["linkId"], i["answer"][0]) for i in response["item"][0]["item"]]
+        said_items += [points[a["valueCoding"]["code"]] for _, a in answers if "valueCoding" in a]  # fmt: skip
+        said_totals += [a["valueDecimal"] for link, a in answers if link.endswith("/44261-6")]  # fmt: skip
+
+    measures = door.rows("measures")
+    phq = totals(measures, "PHQ-9")
+    values = [i["value"] for i in door.rows("measure_items")]
+    assert len(phq) == len(begun) == 5
+    assert sorted(t for t in phq if t is not None) == sorted(said_totals)
+    assert phq.count(None) == len(begun) - len(said_totals) == 1
+    assert (len(values), sum(values)) == (len(said_items), sum(said_items))
+    again = [o for o in raw_resources["Observation"] if o["id"].startswith(("q1-", "q2-"))]  # fmt: skip
+    assert door.notices()[("measures", "", "part_of_another")] == len(again) == 12
+
+    for instrument, code in (("GAD-7", "70274-6"), ("PCL-5", "101698-9")):
+        said = [o for o in raw_resources["Observation"]
+                if code in codes(o["code"]) and o["status"] != "preliminary"]  # fmt: skip
+        used = [o for o in said if o["status"] == "final"]
+        expected = [
+            float(
+                o["valueQuantity"]["value"] if "valueQuantity" in o
+                else o.get("valueInteger", o.get("valueString", "").split(" / ")[0])
+            )
+            for o in used if "dataAbsentReason" not in o
+        ]  # fmt: skip
+        kept = [m for m in measures if m["instrument"] == instrument]
+        found = [t for t in totals([m for m in kept if not m["deleted"]], instrument) if t is not None]  # fmt: skip
+        assert (len(kept), sum(m["deleted"] for m in kept)) == (len(said), len(said) - len(used))  # fmt: skip
+        assert sorted(found) == sorted(expected)
+        assert fmean(found) == pytest.approx(fmean(expected))
+    assert {m["instrument"] for m in measures} == {"PHQ-9", "GAD-7", "PCL-5"}
+    assert door.notices()[("measures", "", "not_an_instrument")] == 1  # the weight
+    assert door.notices()[("measures", "", "not_final")] == sum(
+        r["status"] in ("in-progress", "preliminary")
+        for r in raw_resources["QuestionnaireResponse"] + raw_resources["Observation"]
+    )

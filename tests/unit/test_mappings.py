@@ -318,3 +318,15 @@ def test_check_takes_the_next_delivery_and_leaves_it_for_the_night(home: Home) -
     assert not list((home.path / "warehouse").glob("check-*"))
     status = json.loads(home.run("status", "--json").stdout)
     assert status["rows"]["in"] == 0
+
+
+def test_check_counts_the_codes_that_a_fhir_mapping_explains(home: Home) -> None:
+    def entries(source: str) -> int:
+        said = home.run("mapping", "check", source, "--json")
+        return json.loads(said.stdout)["n_entries"]
+
+    (home.path / "mappings").mkdir(parents=True)
+    (home.path / "mappings" / "north.toml").write_text(
+        'extends = "fhir_r4"\n[fhir.goal_domains]\nsleep-better = "sleep"\n'
+    )
+    assert entries("north") == entries("fhir_r4") + 1 > 1

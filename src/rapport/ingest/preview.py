@@ -51,7 +51,9 @@ def check_mapping(
     told: dict[str, Any] = {
         "source": source,
         "description": mapping.description,
-        "n_entries": len(mapping.file) + len(mapping.preset),
+        "n_entries": len(mapping.file)
+        + len(mapping.preset)
+        + (mapping.fhir.n_entries if mapping.fhir else 0),
         "files": [],
         "refused": [],
     }

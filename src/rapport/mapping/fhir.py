@@ -59,6 +59,17 @@ class FhirMapping(_Part):
     drop_classes: tuple[str, ...] = ()
     drop_types: tuple[str, ...] = ()
 
+    @property
+    def n_entries(self) -> int:
+        """How many codes and addresses it gives a meaning."""
+        return (
+            len(self.codes)
+            + len(self.questionnaires)
+            + len(self.answers)
+            + len(self.cancellations)
+            + len(self.goal_domains)
+        )
+
     def over(self, below: FhirMapping) -> FhirMapping:
         """Return this mapping laid over the one that it extends."""
         return FhirMapping(
