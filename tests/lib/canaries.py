@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import duckdb
+import numpy as np
 
 _ROWS_AT_ONCE = 10_000
 
@@ -68,25 +69,25 @@ def search_folder(folder: Path, canaries: Mapping[str, str]) -> Scan:
         folder: the root of the search; links are not followed.
         canaries: name -> planted string, of at least 8 characters. Only names are told.
     """
-    needles = _needles(canaries)
+    search = _search_for(canaries)
     hits: list[Hit] = []
     decoded: dict[str, tuple[str, ...]] = {}
     undecoded = []
     n_files = n_rows = 0
     for path in sorted(folder.rglob("*")):
         where = path.relative_to(folder).as_posix()
-        hits += _hits(where.encode("utf-8", "surrogateescape"), needles, where, "path")
+        hits += _hits(where.encode("utf-8", "surrogateescape"), search, where, "path")
         if path.is_symlink() or not path.is_file():
             continue
         n_files += 1
         content = path.read_bytes()
-        hits += _hits(content, needles, where, "bytes")
+        hits += _hits(content, search, where, "bytes")
         parts = []
         try:
             for part, text, n_in_part in _decoded(path, content):
                 parts.append(part)
                 n_rows += n_in_part
-                hits += _hits(text, needles, where, part)
+                hits += _hits(text, search, where, part)
         except _UNREADABLE:
             undecoded.append(where)
         if parts:
@@ -98,7 +99,7 @@ def search_bytes(
     content: bytes, canaries: Mapping[str, str], where: str
 ) -> tuple[Hit, ...]:
     """Search one run of bytes, for instance what a command printed."""
-    return tuple(_hits(content, _needles(canaries), where, "bytes"))
+    return tuple(_hits(content, _search_for(canaries), where, "bytes"))
 
 
 _UNREADABLE = (
@@ -111,18 +112,56 @@ _UNREADABLE = (
 class _Needle:
     canary: str
     form: str
-    in_lower: bool  # search the content in lower case
     said: bytes
 
 
-def _needles(canaries: Mapping[str, str]) -> list[_Needle]:
+class _Needles:
+    """Byte strings that are looked for at once, by their first four bytes."""
+
+    def __init__(self, needles: Iterable[_Needle]) -> None:
+        self._by_start: dict[bytes, list[_Needle]] = {}
+        for needle in needles:
+            self._by_start.setdefault(needle.said[:4], []).append(needle)
+        starts = b"".join(self._by_start)
+        self._starts = np.frombuffer(starts, "<u4")
+        self._may_start = np.zeros(1 << 16, bool)
+        self._may_start[np.frombuffer(starts, "<u2")[::2]] = True
+
+    def found_in(self, content: bytes) -> Iterator[_Needle]:
+        """Yield the needles that stand in some bytes, as often as they do."""
+        for at in self._places(content):
+            for needle in self._by_start[content[at : at + 4]]:
+                if content.startswith(needle.said, at):
+                    yield needle
+
+    def _places(self, content: bytes) -> list[int]:
+        """Return where four bytes are the start of a needle: two first, they are few."""
+        if len(content) < 4 or not self._by_start:
+            return []
+        single = np.frombuffer(content, np.uint8)
+        pairs = single[:-1].astype(np.uint16) | (single[1:].astype(np.uint16) << 8)
+        at = np.flatnonzero(self._may_start[pairs[:-2]])
+        fours = pairs[at].astype(np.uint32) | (pairs[at + 2].astype(np.uint32) << 16)
+        return [int(place) for place in at[np.isin(fours, self._starts)]]
+
+
+@dataclass(frozen=True)
+class _Search:
+    any_case: _Needles
+    exact: _Needles
+
+
+def _search_for(canaries: Mapping[str, str]) -> _Search:
     found: dict[tuple[bool, bytes], _Needle] = {}
     for name, text in canaries.items():
         if len(text) < 8:
             raise ValueError(f"canary {name} is too short to tell from chance")
         for form, in_lower, said in _forms(text):
-            found.setdefault((in_lower, said), _Needle(name, form, in_lower, said))
-    return list(found.values())
+            found.setdefault((in_lower, said), _Needle(name, form, said))
+    return _Search(
+        _Needles(needle for (in_lower, _), needle in found.items() if in_lower),
+        _Needles(needle for (in_lower, _), needle in found.items() if not in_lower),
+    )
 
 
 def _forms(text: str) -> Iterator[tuple[str, bool, bytes]]:
@@ -164,14 +203,13 @@ def _base64_inside(raw: bytes, offset: int) -> bytes:
     return encoded[first:last]
 
 
-def _hits(
-    content: bytes, needles: Iterable[_Needle], path: str, part: str
-) -> list[Hit]:
-    lower = content.lower()
+def _hits(content: bytes, search: _Search, path: str, part: str) -> list[Hit]:
+    found = [
+        *search.any_case.found_in(content.lower()),
+        *search.exact.found_in(content),
+    ]
     return [
-        Hit(needle.canary, path, part, needle.form)
-        for needle in needles
-        if needle.said in (lower if needle.in_lower else content)
+        Hit(needle.canary, path, part, needle.form) for needle in dict.fromkeys(found)
     ]
 
 
