@@ -24,3 +24,8 @@
 {% macro month_of(day) -%}
     cast(date_trunc('month', {{ day }}) as date)
 {%- endmacro %}
+
+{# Every whole number from 0 up to another, one row each. #}
+{% macro number_series(last) %}{{ return(adapter.dispatch('number_series', 'rapport')(last)) }}{% endmacro %}
+{% macro default__number_series(last) %}explode(sequence(0, {{ last }})){% endmacro %}
+{% macro duckdb__number_series(last) %}unnest(generate_series(0, {{ last }})){% endmacro %}

@@ -11,6 +11,7 @@ import pytest
 
 from conftest import ROOT, Home, table
 from lib.snapshots import published
+from rapport.ask import EXAMPLES
 
 AS_OF = "2026-06-30"
 SAMPLE = ROOT / "data" / "sample"
@@ -35,6 +36,10 @@ def test_every_table_of_the_way_is_published(sample: Home) -> None:
         "alliance.fct_congruence", "alliance.fct_goal_overlap",
         "alliance.dim_rupture_method", "outcomes.fct_episode_outcome",
         "outcomes.fct_stall", "outcomes.fct_care_signal", "outcomes.dim_care_signal",
+        "qi.alliance_monthly", "qi.completion_monthly", "qi.rupture_repair_monthly",
+        "qi.early_alliance", "qi.stall_by_component", "qi.outcome_monthly", "qi.endings",
+        "qi.clinic_funnel", "qi.equity", "qi.method_comparison",
+        "qi.strengthening_after_rupture", "qi.spc_series", "qi.spc_point",
     }  # fmt: skip
     asked = sample.run("sql", "--format", "json", "select pattern, count(*) as n from"
                        " alliance.rupture_cohort group by 1")  # fmt: skip
@@ -43,6 +48,19 @@ def test_every_table_of_the_way_is_published(sample: Home) -> None:
                         " rows_in <> rows_loaded + rows_quarantined + rows_filtered"
                         " + rows_footer + rows_blank")  # fmt: skip
     assert ledger.stdout.splitlines()[1] == "0"
+
+
+def test_every_example_question_has_an_answer(sample: Home) -> None:
+    for question in EXAMPLES:
+        answer = sample.run("sql", "--format", "json", "--limit", "0", question)
+        assert isinstance(json.loads(answer.stdout), list)
+
+
+def test_no_quality_table_names_a_therapist(sample: Home) -> None:
+    columns = sample.run("sql", "--format", "csv", "select column_name from duckdb_columns()"
+                         " where schema_name = 'qi'").stdout  # fmt: skip
+    assert "clinic_key" in columns
+    assert "therapist" not in columns
 
 
 def test_the_same_night_twice_publishes_the_same(sample: Home) -> None:

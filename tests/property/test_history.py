@@ -33,8 +33,8 @@ from rapport.warehouse.build import dbt_environment, delivery_order, prepare_wor
 from rapport.warehouse.connections import work_path
 
 SEED = 20260601
-# A source's deliveries are shared by eight sequences of ids that never meet.
-N_SOURCES, N_CELLS = 65, 8
+# A source's deliveries are shared by many sequences of ids that never meet.
+N_SOURCES, N_CELLS = 20, 26
 AS_OF = date(2026, 12, 31)
 KNOWN_ON = [date(2026, 6, day) for day in range(1, 11)]
 TABLES = {
@@ -393,7 +393,7 @@ def _prepare(settings: Settings, state: ControlState, known_on: date | None) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     order = delivery_order(settings, state, known_on)
-    prepare_work(settings, state, order, "run", AS_OF)
+    prepare_work(settings, state, order, "run", AS_OF, known_on)
 
 
 def _found(path: Path, relations: dict[str, str]) -> dict[str, Counter]:
@@ -424,7 +424,7 @@ def _compare(history: History, known_on: date | None) -> dict[str, int]:
 def test_every_sequence_stands_as_the_rule_says(history: History) -> None:
     assert N_SOURCES * N_CELLS >= 500
     n_rows = _compare(history, None)
-    assert all(n > 100 for n in n_rows.values()), n_rows
+    assert all(n > 50 for n in n_rows.values()), n_rows
 
 
 def test_every_known_on_date_stands_as_it_did(history: History) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -230,11 +231,26 @@ def _control_tables(
     _own_instruments(con, settings)
     _fill(
         con,
+        "control.process_change",
+        "chart_pattern varchar, clinic varchar, from_date date, note varchar",
+        [
+            (chart_pattern(change.chart), change.clinic, change.from_, change.note)
+            for change in settings.qi.process_change
+        ],
+    )
+    _fill(
+        con,
         "control.first_seen",
         "kind varchar, key varchar, first_seen_at timestamp",
         state.first_seen(),
     )
     _fill(con, "control.signal_log", _SIGNAL_LOG, state.signal_log())
+
+
+def chart_pattern(glob: str) -> str:
+    """Return a regular expression that all engines read, for ``*`` and ``?`` in chart ids."""
+    parts = {"*": ".*", "?": "."}
+    return "".join(parts.get(c) or re.escape(c) for c in glob)
 
 
 def _own_instruments(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:

@@ -44,7 +44,21 @@ GRAINS = (
     Grain("outcomes.fct_care_signal", ("signal_key",), "opened_on"),
     Grain("qi.alliance_monthly", ("month", "clinic_key", "instrument", "rater",
                                   "component"), "month"),
+    Grain("qi.completion_monthly", ("month", "clinic_key", "form"), "month"),
+    Grain("qi.rupture_repair_monthly", ("month", "clinic_key", "method", "instrument",
+                                        "lead_component"), "month"),
+    Grain("qi.early_alliance", ("period_start", "clinic_key", "band"), "period_start"),
+    Grain("qi.stall_by_component", ("period_start", "clinic_key", "instrument",
+                                    "component"), "period_start"),
+    Grain("qi.outcome_monthly", ("month", "clinic_key", "instrument"), "month"),
     Grain("qi.endings", ("month", "clinic_key", "pattern"), "month"),
+    Grain("qi.spc_series", ("chart_id", "clinic_key", "segment")),
+    Grain("qi.spc_point", ("chart_id", "clinic_key", "month"), "month"),
+    Grain("qi.clinic_funnel", ("indicator", "clinic_key")),
+    Grain("qi.equity", ("dimension", "group_value", "indicator")),
+    Grain("qi.method_comparison", ("method_a", "method_b")),
+    Grain("qi.strengthening_after_rupture", ("period_start", "clinic_key", "work"),
+          "period_start"),
 )  # fmt: skip
 
 CHANGE_LOG = """

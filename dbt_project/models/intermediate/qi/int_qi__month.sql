@@ -20,7 +20,7 @@ bounds as (
         ) as first_month
     from tonight
     left join sessions
-        on sessions.status = 'attended' and sessions.session_date <= tonight.as_of
+        on tonight.as_of >= sessions.session_date and sessions.status = 'attended'
 ),
 
 months as (

@@ -45,7 +45,7 @@ everywhere as (
 patterned as (
     select
         everywhere.*,
-        own_pattern as pattern
+        everywhere.own_pattern as pattern
     from everywhere
     union all
     select
