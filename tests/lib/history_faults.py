@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from conftest import ROOT
 from rapport.mapping import TABLES
 from rapport.settings import load_settings
 from rapport.state import ControlState, Delivery, LedgerRow, Run
@@ -176,6 +177,11 @@ def _schemas(con: duckdb.DuckDBPyConnection) -> None:
                 " table_name varchar, mode varchar)")  # fmt: skip
     con.execute("create table seed.instrument as select 'WAI-SR' as instrument,"
                 " 1 as item_min, 5 as item_max")  # fmt: skip
+    for name in ("code_list", "instrument_alias"):
+        con.execute(f"create table seed.{name} as from read_csv(?, all_varchar = true)",
+                    [str(ROOT / "dbt_project" / "seeds" / f"{name}.csv")])  # fmt: skip
+    con.execute("create table control.own_instrument (instrument varchar)")
+    con.execute("create table control.own_instrument_alias (alias varchar)")
 
 
 _WEEKDAYS = ", ".join(f"({night}, {n_sessions(night)})" for night in range(NIGHTS + 1))

@@ -22,7 +22,7 @@ import duckdb
 from duckdb.func import FunctionNullHandling
 
 from rapport.errors import DiskFull, RapportError, is_disk_full
-from rapport.ingest.cells import Cell, absent_cell, cell_of
+from rapport.ingest.cells import MAX_CODE, MAX_ID, Cell, absent_cell, cell_of
 from rapport.ingest.drift import drift_of_header, drift_of_values
 from rapport.ingest.fhir.through import Typed, load_fhir
 from rapport.ingest.inbox import MANIFEST, Found, is_plain_file
@@ -741,7 +741,10 @@ class _Loading:
         return dict(zip(names, [*counts, *listed[1:]], strict=True))
 
     def _translate(self, cells: dict[str, Cell]) -> None:
-        """Look every distinct spelling of the file up once."""
+        """Look every distinct spelling of the file up once.
+
+        One that is too long makes a bad row: the vault is not told of it.
+        """
         spelled = [cell.spelled for cell in cells.values() if cell.spelled]
         union = " union ".join(
             f"select '{kind}' as kind, {text} as text from cell where kind = 'row'"
@@ -749,7 +752,8 @@ class _Loading:
         )
         found = f"""
             select * from ({union}) as found
-            where text is not null and length(text) <= 256
+            where length(text) <= case when starts_with(kind, 'id:') then {MAX_ID}
+                    when kind = 'diagnosis_codes:' then {4 * MAX_CODE} else {MAX_CODE} end
                 and not exists (
                     select 1 from spelling as s
                     where s.kind = found.kind and s.text = found.text

@@ -22,6 +22,7 @@ from rapport.mapping.source import preset_names
 from rapport.privacy import KeyRing
 from rapport.settings import Settings
 from rapport.state import ControlState
+from rapport.warehouse.connections import temp_folder
 
 
 def check_mapping(
@@ -82,8 +83,8 @@ def _next_delivery(settings: Settings, source: str, keys: KeyRing | None) -> lis
 
 
 def _tried(settings: Settings, source: str, files: list[Path]) -> dict[str, Any]:
-    work = settings.home / "warehouse"
-    work.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Where each build empties what a kill left behind: it holds the delivery itself.
+    work = temp_folder(settings)
     with tempfile.TemporaryDirectory(prefix="check-", dir=work) as folder:
         home = Path(folder)
         delivery = home / "inbox" / source / "check"

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 import duckdb
 
 from rapport.ingest.cells import cell_of
-from rapport.mapping import TABLES, Table
+from rapport.mapping import TABLES, Column, Table
 from rapport.settings import Gate, Settings
 from rapport.state import ControlState, Delivery, DeliveryMetric, Run
 from rapport.warehouse.connections import work_path
@@ -285,8 +285,26 @@ def _filled(table: Table) -> Iterator[str]:
                 f"select batch_id, 'code:{name}:' || {name}, n::double / total, total"
                 f" from (select batch_id, {name}, count(*) as n, sum(count(*)) over"
                 f" (partition by batch_id) as total from here group by 1, 2) as counted"
-                f" where {name} is not null"
+                f" where {name} = 'unknown' or {name} in ({_codes(column)})"
             )
+
+
+def _codes(column: Column) -> str:
+    """Return SQL of a column's codes: one outside its list may be a person's words.
+
+    Such a code refuses the night; as the name of a metric it would be kept and told.
+    """
+    if column.kind == "instrument":
+        return (
+            "select instrument from seed.instrument"
+            " union all select alias from seed.instrument_alias"
+            " union all select instrument from control.own_instrument"
+            " union all select alias from control.own_instrument_alias"
+        )
+    return (
+        'select code from seed.code_list where "column" ='
+        f" '{column.of or column.name}'"
+    )
 
 
 # Share of a delivery's clients that its source named in an earlier delivery.
