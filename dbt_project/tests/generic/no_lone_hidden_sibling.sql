@@ -1,5 +1,6 @@
 {# No sibling set keeps exactly one hidden row while its total is shown (quality_improvement.md
-   1.8 C). Without `total` the whole is implied, and always known. #}
+   1.8 C). Without `total` the whole is implied: it is known as far as others are shown, and
+   a row that has the people alone hides the whole with it. #}
 {% test no_lone_hidden_sibling(model, keys, column, total=none, members=none) %}
 select {{ keys | join(', ') }}
 from {{ model }}
@@ -15,5 +16,7 @@ having
     end) = 1
     {%- if total %}
     and max(case when suppressed and {{ column }} = '{{ total }}' then 1 else 0 end) = 0
+    {%- else %}
+    and max(case when not suppressed and n_clients > 0 then 1 else 0 end) = 1
     {%- endif %}
 {% endtest %}
