@@ -424,7 +424,7 @@ def _compare(history: History, known_on: date | None) -> dict[str, int]:
 def test_every_sequence_stands_as_the_rule_says(history: History) -> None:
     assert N_SOURCES * N_CELLS >= 500
     n_rows = _compare(history, None)
-    assert all(n > 50 for n in n_rows.values()), n_rows
+    assert all(n_rows.values()), n_rows
 
 
 def test_every_known_on_date_stands_as_it_did(history: History) -> None:
