@@ -14,6 +14,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -22,6 +23,7 @@ from zoneinfo import available_timezones
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -241,20 +243,77 @@ class Gate(_Section):
     heartbeat_timeout_seconds: float = Field(5.0, gt=0, le=60)
 
 
+# What charts over time draw (quality_improvement.md 2): the first word of their ids, and
+# whether they draw a share from 0 to 1.
+_CHARTS = {
+    "completion": True,
+    "alliance": False,
+    "rupture_rate": False,
+    "repaired": True,
+    "improved": True,
+    "deteriorated": True,
+    "recovered": True,
+    "paired": True,
+    "dropout": True,
+}
+
+
+def _charts_named(glob: str) -> list[str]:
+    """List the first words of the chart ids that a glob can match."""
+    plain = re.split(r"[*?]", glob, maxsplit=1)[0]
+    word, dot, _ = plain.partition(".")
+    if dot or plain == glob:
+        return [name for name in _CHARTS if name == word]
+    return [name for name in _CHARTS if name.startswith(word)]
+
+
+def _known_chart(glob: str) -> str:
+    if not _charts_named(glob):
+        raise ValueError(
+            f"no chart is named so: an id begins with one of {', '.join(_CHARTS)}; "
+            "only * and ? are special"
+        )
+    return glob
+
+
+ChartGlob = Annotated[str, AfterValidator(_known_chart)]
+
+
 class ProcessChange(_Section):
     """A recorded process change, from which a chart's limits are taken afresh."""
 
-    chart: str
-    clinic: str | None = None
-    from_: str = Field(alias="from", pattern=r"^\d{4}-\d{2}-\d{2}$")
-    note: str
+    chart: ChartGlob
+    clinic: str | None = Field(None, min_length=1)
+    from_: date = Field(alias="from")
+    note: str = Field(min_length=3, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+
+
+class Target(_Section):
+    """What a chart is to reach: a share from 0 to 1, or points (3.3)."""
+
+    chart: ChartGlob
+    clinic: str | None = Field(None, min_length=1)
+    value: float = Field(ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _share_is_at_most_one(self) -> Target:
+        if self.value > 1 and all(_CHARTS[name] for name in _charts_named(self.chart)):
+            raise ValueError("this chart draws a share: a target is 0 to 1, such as 0.8")
+        return self
+
+
+def _first_day(said: object) -> object:
+    """Take a date of TOML for its text."""
+    return said.isoformat() if isinstance(said, date) else said
 
 
 class Quality(_Section):
     """Quality-improvement tables (quality_improvement.md)."""
 
     small_cell_min: int = Field(11, ge=0)
-    first_month: str | None = Field(None, pattern=r"^\d{4}-\d{2}-01$")
+    first_month: Annotated[str | None, BeforeValidator(_first_day)] = Field(
+        None, pattern=r"^\d{4}-\d{2}-01$"
+    )
     cohort_months: Literal[1, 2, 3, 4, 6, 12] = 3
     settle_days: int = Field(7, ge=0, le=92)
     screen_moving_ranges: bool = True
@@ -262,6 +321,7 @@ class Quality(_Section):
     shift_points: Literal[7, 8] = 8
     trend_points: Literal[6, 7] = 6
     process_change: tuple[ProcessChange, ...] = ()
+    target: tuple[Target, ...] = ()
 
 
 class Security(_Section):
@@ -319,7 +379,7 @@ class Settings(_Section):
                 else:
                     values[f"{section}.{name}"] = value
         for name, value in self.qi:
-            if name != "process_change":
+            if not isinstance(value, tuple):
                 values[f"qi.{name}"] = value
         for code, instrument in sorted(self.instruments.items()):
             for name, value in instrument:
@@ -332,7 +392,7 @@ class Settings(_Section):
         said: dict[str, Any] = {
             "measurement": self.measurement(),
             "source": {k: v.model_dump() for k, v in sorted(self.source.items())},
-            "qi": self.qi.model_dump(by_alias=True),
+            "qi": self.qi.model_dump(mode="json", by_alias=True),
         }
         own = sorted((self.home / "instruments").glob("*.csv"))
         if own:

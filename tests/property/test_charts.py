@@ -64,6 +64,8 @@ def _charts(
     )
     seed = PROJECT / "seeds" / "run_chart_bound.csv"
     con.execute(f"create table run_chart_bound as from read_csv('{seed}')")
+    con.execute("create table int_qi__chart_target (chart_id varchar, clinic_key varchar,"
+                " target double)")  # fmt: skip
     settings = {"qi.screen_moving_ranges": 1, "qi.sigma_z_floor": 1,
                 "qi.shift_points": shift, "qi.trend_points": trend}  # fmt: skip
     for name in ("int_qi__chart_limit", "spc_point", "spc_series"):

@@ -240,6 +240,15 @@ def _control_tables(
     )
     _fill(
         con,
+        "control.target",
+        "position integer, chart_pattern varchar, clinic varchar, value double",
+        [
+            (position, chart_pattern(target.chart), target.clinic, target.value)
+            for position, target in enumerate(settings.qi.target, start=1)
+        ],
+    )
+    _fill(
+        con,
         "control.first_seen",
         "kind varchar, key varchar, first_seen_at timestamp",
         state.first_seen(),

@@ -16,10 +16,11 @@ points as (
     where used
 ),
 
+-- A chart that is asked for as a run chart has no limits, however long it is.
 baseline as (
     select *
     from points
-    where n_points >= 12 and k <= 24
+    where n_points >= 12 and k <= 24 and kind <> 'run'
 ),
 
 centred as (
@@ -44,19 +45,21 @@ standardised as (
         baseline.clinic_key,
         baseline.segment,
         baseline.k,
-        case centred.kind
-            when 'xmr' then baseline.value
-            when 'p_prime'
+        case
+            when centred.kind = 'xmr' then baseline.value
+            when centred.kind = 'p_prime'
                 then
                     (baseline.value - centred.cl)
                     / nullif(sqrt(centred.cl * (1 - centred.cl) / baseline.denominator), 0)
-            else
-                (baseline.value - centred.cl)
-                / nullif(sqrt(centred.cl / baseline.denominator), 0)
+            when centred.kind = 'u_prime'
+                then
+                    (baseline.value - centred.cl)
+                    / nullif(sqrt(centred.cl / baseline.denominator), 0)
         end as z,
-        case centred.kind
-            when 'p_prime' then baseline.denominator * least(centred.cl, 1 - centred.cl)
-            when 'u_prime' then baseline.denominator * centred.cl
+        case
+            when centred.kind in ('p', 'p_prime')
+                then baseline.denominator * least(centred.cl, 1 - centred.cl)
+            when centred.kind in ('u', 'u_prime') then baseline.denominator * centred.cl
         end as expected
     from baseline
     inner join centred
@@ -106,7 +109,7 @@ judged as (
     select
         *,
         case
-            when {{ setting('qi.screen_moving_ranges') }} = 0 then 'off'
+            when n_ranges = 0 or {{ setting('qi.screen_moving_ranges') }} = 0 then 'off'
             when n_kept = n_ranges then 'none'
             when n_kept < 0.75 * n_ranges or (mean_kept = 0 and mean_range > 0)
                 then 'fallback'
@@ -126,7 +129,7 @@ spread as (
         case
             when centred.kind = 'xmr' and judged.mean_range = 0 then 'no_variation'
             when centred.kind <> 'xmr' and centred.cl = 0 then 'rate_at_bound'
-            when centred.kind = 'p_prime' and centred.cl = 1 then 'rate_at_bound'
+            when centred.kind in ('p', 'p_prime') and centred.cl = 1 then 'rate_at_bound'
             when round(judged.median_expected, 9) < 3 then 'small_denominators'
         end as no_limits
     from judged
@@ -160,14 +163,29 @@ told as (
         spread.mr_bar,
         spread.screening,
         coalesce(spread.baseline_points, 0) as baseline_points,
-        case when segments.n_points < 12 then 'too_few_points' else spread.no_limits end
-            as reason
+        case
+            when segments.kind = 'run' then 'run_chart'
+            when segments.n_points < 12 then 'too_few_points'
+            else spread.no_limits
+        end as reason
     from segments
     left join spread
         on
             segments.chart_id = spread.chart_id
             and segments.clinic_key = spread.clinic_key
             and segments.segment = spread.segment
+),
+
+-- Plain p and u charts trust the binomial or Poisson spread as it is.
+widened as (
+    select
+        *,
+        case
+            when reason is not null or kind = 'xmr' then null
+            when kind in ('p', 'u') then 1e0
+            else mr_bar / 1.128
+        end as sigma_z_raw
+    from told
 ),
 
 final as (
@@ -192,16 +210,12 @@ final as (
         case when reason is null then cl end as cl,
         case when reason is null then mr_bar end as mr_bar,
         case when reason is null then screening end as screening,
-        case when reason is null and kind <> 'xmr' then mr_bar / 1.128 end as sigma_z_raw,
+        sigma_z_raw,
         case
-            when reason is null and kind <> 'xmr'
-                then
-                    case
-                        when {{ setting('qi.sigma_z_floor') }} = 0 then mr_bar / 1.128
-                        else greatest(1e0, mr_bar / 1.128)
-                    end
+            when {{ setting('qi.sigma_z_floor') }} = 0 then sigma_z_raw
+            when sigma_z_raw is not null then greatest(1e0, sigma_z_raw)
         end as sigma_z
-    from told
+    from widened
 )
 
 select * from final

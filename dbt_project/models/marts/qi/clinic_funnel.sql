@@ -1,66 +1,18 @@
 -- Each clinic's share of five indicators over twelve months, against limits by chance: exact
--- binomial ones, and wider ones where clinics differ more than chance explains. Small groups
--- are hidden, and limits are taken from what is shown alone.
+-- binomial ones, and wider ones where clinics differ more than chance explains. Limits are
+-- taken from what is shown alone.
 -- Rule: quality_improvement.md 2, clinic_funnel; 3.5 (Spiegelhalter 2005, 2012)
-with recursive
+with
 
-period as (
-    select * from {{ ref('int_qi__window') }}
+units as (
+    select * from {{ ref('int_qi__funnel_unit') }}
 ),
-
-clinics as (
-    select * from {{ ref('int_qi__clinic') }} where clinic_key <> 'all'
-),
-
-facts as (
-    select * from {{ ref('int_qi__indicator_fact') }}
-),
-
-indicators as (
-    {% for indicator in [
-        'completion_alliance', 'repair', 'weak_early_alliance', 'reliable_improvement', 'dropout'
-    ] -%}
-    select '{{ indicator }}' as indicator
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
-),
-
-grouped as (
-    select
-        indicator,
-        own_clinic as clinic_key,
-        count(distinct client_key) as n_clients,
-        {{ counted('is_counted') }} as numerator,
-        {{ counted() }} as denominator
-    from facts
-    group by indicator, own_clinic
-),
-
-counted as (
-    select
-        indicators.indicator,
-        clinics.clinic_key,
-        coalesce(grouped.n_clients, 0) as n_clients,
-        coalesce(grouped.numerator, 0) as numerator,
-        coalesce(grouped.denominator, 0) as denominator
-    from indicators
-    cross join clinics
-    left join grouped
-        on
-            indicators.indicator = grouped.indicator
-            and clinics.clinic_key = grouped.clinic_key
-),
-
-{% set keys = ['indicator', 'clinic_key'] %}
-{{ suppressed_cells('counted', keys, [{'column': 'clinic_key', 'total': none}]) }},
 
 shown as (
     select
-        counted.*,
-        not cells.hide_row as is_shown,
-        not cells.hide_row and counted.denominator > 0 as is_published
-    from counted
-    inner join cells on {{ same('counted', 'cells', keys) }}
+        *,
+        is_shown and denominator > 0 as is_published
+    from units
 ),
 
 pooled as (
@@ -202,8 +154,6 @@ dispersed as (
 bounded as (
     select
         shown.*,
-        period.window_start,
-        period.window_end,
         case when shown.is_shown then {{ share_of('shown.numerator', 'shown.denominator') }} end
             as value,
         pooled.target,
@@ -220,7 +170,6 @@ bounded as (
                 then sqrt(1 / (4e0 * shown.denominator) + dispersed.tau2)
         end as od_sd
     from shown
-    cross join period
     inner join pooled on shown.indicator = pooled.indicator
     left join exact
         on shown.indicator = exact.indicator and shown.denominator = exact.denominator

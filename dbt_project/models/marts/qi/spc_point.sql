@@ -15,9 +15,9 @@ measured as (
         chart_values.*,
         segments.limits as segment_limits,
         segments.cl,
-        case chart_values.kind
-            when 'xmr' then 2.66e0 * segments.mr_bar / 3
-            when 'p_prime'
+        case
+            when chart_values.kind = 'xmr' then 2.66e0 * segments.mr_bar / 3
+            when chart_values.kind in ('p', 'p_prime')
                 then
                     segments.sigma_z
                     * sqrt(segments.cl * (1 - segments.cl) / chart_values.denominator)
@@ -47,7 +47,7 @@ limited as (
         *,
         {% for name, (far, bound, close) in ends.items() -%}
         case
-            when kind = 'p_prime' {{ "or kind = 'u_prime'" if '-' in far }}
+            when kind in ('p', 'p_prime'{{ ", 'u', 'u_prime'" if '-' in far }})
                 then {{ bound }}cl {{ far }} * sigma{{ close }}
             else cl {{ far }} * sigma
         end as {{ name }},
@@ -194,8 +194,8 @@ final as (
         chart_values.clinic_key,
         chart_values.month,
         chart_values.value,
-        cast(chart_values.numerator as integer) as numerator,
-        cast(chart_values.denominator as integer) as denominator,
+        chart_values.numerator,
+        chart_values.denominator,
         chart_values.segment,
         signals.cl,
         signals.lcl,

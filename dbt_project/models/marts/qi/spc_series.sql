@@ -1,6 +1,6 @@
 -- Each segment of a chart over time: its limits or why it has none, its runs about the
--- median, and what its last point says.
--- Rule: quality_improvement.md 3.1-3.4 (Anhøj & Olesen 2014)
+-- median, what its last point says, and whether its limits hold the target.
+-- Rule: quality_improvement.md 3.1-3.4 (Anhøj & Olesen 2014; Making Data Count)
 with
 
 segments as (
@@ -9,6 +9,10 @@ segments as (
 
 points as (
     select * from {{ ref('spc_point') }} where used
+),
+
+targets as (
+    select * from {{ ref('int_qi__chart_target') }}
 ),
 
 bounds as (
@@ -97,7 +101,9 @@ lasts as (
         points.chart_id,
         points.clinic_key,
         points.segment,
-        points.icon
+        points.icon,
+        points.lcl,
+        points.ucl
     from points
     inner join medians
         on
@@ -122,7 +128,10 @@ told as (
                     counted.longest > bounds.longest_max
                     or counted.crossings < bounds.crossings_min
         end as run_signal,
-        lasts.icon
+        lasts.icon,
+        lasts.lcl,
+        lasts.ucl,
+        targets.target
     from segments
     left join medians
         on
@@ -139,7 +148,25 @@ told as (
             segments.chart_id = lasts.chart_id
             and segments.clinic_key = lasts.clinic_key
             and segments.segment = lasts.segment
+    left join targets
+        on
+            segments.chart_id = targets.chart_id
+            and segments.clinic_key = targets.clinic_key
     left join bounds on counted.n_useful = bounds.n_useful
+),
+
+-- Where the target lies from the limits of the last point: beyond the upper one, beyond the
+-- lower one, or between them. No side is good or bad where neither way is better.
+aimed as (
+    select
+        *,
+        case
+            when lcl is null or target is null or direction = 'neutral' then null
+            when round(target, 9) > round(ucl, 9) then 'up'
+            when round(target, 9) < round(lcl, 9) then 'down'
+            else 'between'
+        end as target_side
+    from told
 ),
 
 final as (
@@ -151,7 +178,7 @@ final as (
         instrument,
         kind,
         direction,
-        cast(null as double) as target,
+        target,
         start_month,
         n_points,
         limits,
@@ -176,9 +203,14 @@ final as (
             when run_signal then 'run_signal'
             else 'run_common_cause'
         end as variation,
-        cast(null as varchar) as assurance,
+        case
+            when target_side is null then null
+            when target_side = 'between' then 'hit_or_miss'
+            when target_side = direction then 'consistently_misses'
+            else 'consistently_meets'
+        end as assurance,
         change_note
-    from told
+    from aimed
 )
 
 select * from final

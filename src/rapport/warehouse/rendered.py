@@ -1,0 +1,69 @@
+"""The project's own SQL without dbt: a model's text for DuckDB, its refs plain tables.
+
+A question that can't wait for a build (``rapport chart``) runs the models themselves on
+tables that it lays. dbt's compiler and this one write the same SQL; a test compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment
+
+
+class _Adapter:
+    """Stands for dbt's adapter: a dispatched macro is DuckDB's, else the default."""
+
+    def __init__(self, macros: Callable[[], Any]) -> None:
+        self._macros = macros
+
+    def dispatch(self, name: str, package: str) -> Any:
+        macros = self._macros()
+        found = getattr(macros, f"duckdb__{name}", None)
+        return found or getattr(macros, f"default__{name}")
+
+
+class ModelTexts:
+    """The models and macros of a dbt project, rendered one at a time.
+
+    Args:
+        project: the folder of ``dbt_project.yml``.
+        ref: the relation of a model or seed, by its name.
+        source: the relation of a source's table, by schema and name.
+    """
+
+    def __init__(
+        self,
+        project: Path,
+        ref: Callable[[str], str] = lambda name: name,
+        source: Callable[[str, str], str] = lambda schema, name: f"{schema}.{name}",
+    ) -> None:
+        self._project = project
+        self._environment = Environment(extensions=["jinja2.ext.do"])
+        self._environment.globals.update(
+            {
+                "adapter": _Adapter(lambda: self._module),
+                "return": lambda said: said,
+                "ref": ref,
+                "source": source,
+            }
+        )
+        files = sorted((project / "macros").glob("*.sql"))
+        # A macro sees the others of its own template alone, so all of them are one.
+        self._macros = "".join(path.read_text("utf-8") for path in files)
+        self._module = self._environment.from_string(self._macros).module
+
+    def render(self, body: str) -> str:
+        """Return SQL that uses the project's macros."""
+        return self._environment.from_string(self._macros + body).render().strip()
+
+    def model(self, name: str) -> str:
+        """Return the SQL of a model."""
+        (path,) = (self._project / "models").rglob(f"{name}.sql")
+        return self.render(path.read_text("utf-8"))
+
+    def seed(self, name: str) -> Path:
+        """Return the file of a seed."""
+        return self._project / "seeds" / f"{name}.csv"
