@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -21,6 +21,10 @@ from rapport.errors import DiskFull, ExitCode, RapportError, is_disk_full
 
 if TYPE_CHECKING:
     from rapport.settings import Settings
+
+# As in rapport.chart, which is loaded only when a chart is asked for.
+ChartKind = Literal["xmr", "p_prime", "u_prime", "p", "u", "run", "funnel"]
+Better = Literal["up", "down", "neutral"]
 
 app = typer.Typer(
     name="rapport",
@@ -316,6 +320,69 @@ def sql(
         ask(settings, query, format_, limit)
     else:
         prompt(settings, format_, limit)
+
+
+@app.command()
+def chart(
+    file: Annotated[Path, typer.Argument(help="CSV of months or units.")],
+    kind: Annotated[
+        ChartKind | None,
+        typer.Option(
+            help="xmr, p_prime, u_prime, p, u, run or funnel; by default what the header fits."
+        ),
+    ] = None,
+    better: Annotated[
+        Better, typer.Option(help="Which way is better: up, down or neutral.")
+    ] = "neutral",
+    target: Annotated[
+        float | None, typer.Option(help="What is to be reached; a share is 0 to 1.")
+    ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MONTH", help="Month from which limits are taken afresh; repeat it."
+        ),
+    ] = None,
+    shift: Annotated[
+        int | None,
+        typer.Option(min=7, max=8, help="Points of a shift; default qi.shift_points."),
+    ] = None,
+    trend: Annotated[
+        int | None,
+        typer.Option(min=6, max=7, help="Points of a trend; default qi.trend_points."),
+    ] = None,
+    no_screen: Annotated[
+        bool, typer.Option("--no-screen", help="Keep every moving range.")
+    ] = False,
+    no_floor: Annotated[
+        bool,
+        typer.Option("--no-floor", help="Let p′ and u′ limits be tighter than chance."),
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Put your own numbers through the dashboard's limits and rules: an SVG, a sentence."""
+    from rapport.chart import Wish, chart_of, drawn, parse_change
+    from rapport.report import print_json
+    from rapport.settings import load_settings
+
+    settings = load_settings()
+    said = {
+        "shift_points": shift,
+        "trend_points": trend,
+        "screen_moving_ranges": False if no_screen else None,
+        "sigma_z_floor": False if no_floor else None,
+    }
+    rules = settings.qi.model_copy(
+        update={name: value for name, value in said.items() if value is not None}
+    )
+    changes = tuple(parse_change(month) for month in change or ())
+    wish = Wish(kind, better, target, changes)
+    found = chart_of(settings.project_root, file, wish, rules)
+    if json_:
+        print_json(found)
+        return
+    print(drawn(found, file.stem), end="")
+    observe.say(found["sentence"])
 
 
 @mapping.command("list")

@@ -298,7 +298,9 @@ class Target(_Section):
     @model_validator(mode="after")
     def _share_is_at_most_one(self) -> Target:
         if self.value > 1 and all(_CHARTS[name] for name in _charts_named(self.chart)):
-            raise ValueError("this chart draws a share: a target is 0 to 1, such as 0.8")
+            raise ValueError(
+                "this chart draws a share: a target is 0 to 1, such as 0.8"
+            )
         return self
 
 

@@ -6,7 +6,9 @@ from conftest import ROOT
 from rapport.warehouse.rendered import ModelTexts
 
 PROJECT = ROOT / "dbt_project"
-_SETTING = re.compile(r"\(select number from control\.setting where name = '([\w.]+)'\)")
+_SETTING = re.compile(
+    r"\(select number from control\.setting where name = '([\w.]+)'\)"
+)
 
 
 def render(body: str, settings: dict[str, float]) -> str:

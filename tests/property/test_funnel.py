@@ -26,7 +26,9 @@ def _funnel(units: dict[str, list[tuple[int, int]]]) -> list[dict]:
             con.execute("insert into int_qi__indicator_fact select ?, ?, 'p' || i, i < ?"
                         " from range(?) as t(i)", [indicator, f"c{place:02}", x, n])  # fmt: skip
     shown_all = {"qi.small_cell_min": 0}
-    con.execute(f"create table int_qi__funnel_unit as {model('int_qi__funnel_unit', shown_all)}")
+    con.execute(
+        f"create table int_qi__funnel_unit as {model('int_qi__funnel_unit', shown_all)}"
+    )
     rows = con.execute(model("clinic_funnel", shown_all))
     names = [column[0] for column in rows.description]
     return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]

@@ -24,6 +24,7 @@ ORDER = (
         "quarantine",
         "heartbeat",
         "ask",
+        "chart",
         "explain",
         "night",
         "airflow_night",

@@ -190,7 +190,9 @@ class _Plane:
     """Where a month and a value lie on the chart."""
 
     def __init__(self, chart: TimeChart, months: Sequence[date]) -> None:
-        self.width, self.height, self.left, right, self.top, bottom = _FRAMES[chart.size]
+        self.width, self.height, self.left, right, self.top, bottom = _FRAMES[
+            chart.size
+        ]
         self.right = self.width - right
         self.bottom = self.height - bottom
         self._first = months[0].year * 12 + months[0].month if months else 0
@@ -400,7 +402,9 @@ def _draw_bars(chart: BarChart) -> Laid:
 
 def _draw_flow(chart: Flow) -> Laid:
     """Share the height out to the ends by their numbers; the smallest can still be read."""
-    sizes = [max(sum(n for _, n in end.parts) / (chart.n or 1), 0.0) for end in chart.ends]
+    sizes = [
+        max(sum(n for _, n in end.parts) / (chart.n or 1), 0.0) for end in chart.ends
+    ]
     rows, top = [], 10.0
     start = 10.0
     for end, size in zip(chart.ends, sizes, strict=True):
@@ -439,7 +443,9 @@ def _draw_funnel(chart: Funnel) -> dict[str, Any]:
             for u in by_size
             if u[_funnel_columns(u)[column]] is not None
         ]
-        lines.append("M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in ends_of) if ends_of else "")
+        lines.append(
+            "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in ends_of) if ends_of else ""
+        )
     return {
         "chart": chart,
         "levels": [(y(t), _tick(t, "share", ticks[1] - ticks[0])) for t in ticks],

@@ -13,18 +13,6 @@ from typing import Any
 from jinja2 import Environment
 
 
-class _Adapter:
-    """Stands for dbt's adapter: a dispatched macro is DuckDB's, else the default."""
-
-    def __init__(self, macros: Callable[[], Any]) -> None:
-        self._macros = macros
-
-    def dispatch(self, name: str, package: str) -> Any:
-        macros = self._macros()
-        found = getattr(macros, f"duckdb__{name}", None)
-        return found or getattr(macros, f"default__{name}")
-
-
 class ModelTexts:
     """The models and macros of a dbt project, rendered one at a time.
 
@@ -44,20 +32,27 @@ class ModelTexts:
         self._environment = Environment(extensions=["jinja2.ext.do"])
         self._environment.globals.update(
             {
-                "adapter": _Adapter(lambda: self._module),
+                "adapter": self,
                 "return": lambda said: said,
                 "ref": ref,
                 "source": source,
             }
         )
-        files = sorted((project / "macros").glob("*.sql"))
         # A macro sees the others of its own template alone, so all of them are one.
-        self._macros = "".join(path.read_text("utf-8") for path in files)
-        self._module = self._environment.from_string(self._macros).module
+        files = sorted((project / "macros").glob("*.sql"))
+        macros = "".join(path.read_text("utf-8") for path in files)
+        self._macros = vars(self._environment.from_string(macros).module)
+
+    def dispatch(self, name: str, package: str) -> Any:
+        """Stand for dbt's adapter: a dispatched macro is DuckDB's, else the default."""
+        found = self._macros.get(f"duckdb__{name}")
+        return found or self._macros[f"default__{name}"]
 
     def render(self, body: str) -> str:
         """Return SQL that uses the project's macros."""
-        return self._environment.from_string(self._macros + body).render().strip()
+        return (
+            self._environment.from_string(body, globals=self._macros).render().strip()
+        )
 
     def model(self, name: str) -> str:
         """Return the SQL of a model."""

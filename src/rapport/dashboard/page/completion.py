@@ -20,7 +20,10 @@ def page(snapshot: Snapshot) -> dict[str, Any]:
     for row in snapshot.rows(queries.COMPLETION):
         rows.setdefault((row["form"], row["clinic_key"]), []).append(row)
     shown_forms = [f for f in FORMS if (f"completion.{f}", "all") in snapshot.series]
-    return {"forms": [_form(snapshot, f, rows) for f in shown_forms], "span": SPAN_SMALL}
+    return {
+        "forms": [_form(snapshot, f, rows) for f in shown_forms],
+        "span": SPAN_SMALL,
+    }
 
 
 def _form(
@@ -54,14 +57,26 @@ def _clinic(series: Series, clinic: Clinic, name: str) -> dict[str, Any]:
     why = None
     if all(row["value"] is None for row in points):
         is_small = any(row["is_hidden"] for row in points)
-        why = f"Nothing to draw: each month is {HIDDEN}." if is_small else (
-            "Nothing to draw: no session in these months."
+        why = (
+            f"Nothing to draw: each month is {HIDDEN}."
+            if is_small
+            else ("Nothing to draw: no session in these months.")
         )
     chart = TimeChart(
-        f"{name}-{clinic.place}", f"{clinic.name}: share completed", "share", points,
-        series.segments, "small", (0.0, 1.0),
+        f"{name}-{clinic.place}",
+        f"{clinic.name}: share completed",
+        "share",
+        points,
+        series.segments,
+        "small",
+        (0.0, 1.0),
     )
-    return {"clinic": clinic, "series": series, "chart": None if why else chart, "why": why}
+    return {
+        "clinic": clinic,
+        "series": series,
+        "chart": None if why else chart,
+        "why": why,
+    }
 
 
 def _older(
