@@ -40,11 +40,16 @@ identity = typer.Typer(
 mapping = typer.Typer(
     help="Vendor mappings: list, try on a file, propose.", no_args_is_help=True
 )
+change = typer.Typer(
+    help="Process changes, from which a chart's limits are taken afresh.",
+    no_args_is_help=True,
+)
 quarantine = typer.Typer(
     help="Refused rows and files: why, and again.", no_args_is_help=True
 )
 app.add_typer(demo, name="demo")
 app.add_typer(mapping, name="mapping")
+app.add_typer(change, name="change")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(identity, name="identity")
 
@@ -337,10 +342,12 @@ def chart(
     target: Annotated[
         float | None, typer.Option(help="What is to be reached; a share is 0 to 1.")
     ] = None,
-    change: Annotated[
+    change_: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="MONTH", help="Month from which limits are taken afresh; repeat it."
+            "--change",
+            metavar="MONTH",
+            help="Month from which limits are taken afresh; repeat it.",
         ),
     ] = None,
     shift: Annotated[
@@ -375,7 +382,7 @@ def chart(
     rules = settings.qi.model_copy(
         update={name: value for name, value in said.items() if value is not None}
     )
-    changes = tuple(parse_change(month) for month in change or ())
+    changes = tuple(parse_change(month) for month in change_ or ())
     wish = Wish(kind, better, target, changes)
     found = chart_of(settings.project_root, file, wish, rules)
     if json_:
@@ -383,6 +390,45 @@ def chart(
         return
     print(drawn(found, file.stem), end="")
     observe.say(found["sentence"])
+
+
+@change.command("add")
+def change_add(
+    chart: Annotated[
+        str, typer.Option(metavar="GLOB", help="Charts, such as 'completion.*'.")
+    ],
+    from_: Annotated[
+        datetime,
+        typer.Option(
+            "--from", formats=["%Y-%m-%d"], help="Day from which the change holds."
+        ),
+    ],
+    note: Annotated[
+        str, typer.Option(help="What changed; shown on the chart, and logged.")
+    ],
+    clinic: Annotated[
+        str,
+        typer.Option(help="A clinic's key or name, or all; default every series."),
+    ] = "",
+) -> None:
+    """Record a process change: from then on the charts' limits are taken afresh."""
+    from rapport.change import record_change
+
+    for line in record_change(_settings(), chart, from_.date(), note, clinic or None):
+        observe.say(line)
+
+
+@change.command("list")
+def change_list(json_: Json = False) -> None:
+    """List the process changes, those of rapport.toml too."""
+    from rapport.change import changes_of, print_changes
+    from rapport.report import print_json
+
+    found = changes_of(_settings())
+    if json_:
+        print_json(found)
+    else:
+        print_changes(found)
 
 
 @mapping.command("list")

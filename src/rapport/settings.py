@@ -36,6 +36,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 SOURCE_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,40}$")
 _ENV_PREFIX = "RAPPORT_"
 _ENV_NOT_SETTINGS = {"RAPPORT_HOME"}
+RECORDED = "process_changes.toml"
 
 Method = Literal[
     "default_rc3",
@@ -445,6 +446,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     said = _file_settings(home)
     for path, text in _environment_settings(environ):
         _set(said, path, text)
+    _add_recorded_changes(said, home)
     for source in said.get("source", {}):
         if not SOURCE_NAME.match(source):
             raise SettingsError(
@@ -468,11 +470,38 @@ def setting_sources(environ: Mapping[str, str] = os.environ) -> list[SettingSour
         origins[name] = "rapport.toml"
     for path, _ in _environment_settings(environ):
         origins[".".join(path)] = _ENV_PREFIX + "__".join(path).upper()
+    if recorded_changes(home):
+        origins[f"qi.process_change ({RECORDED})"] = RECORDED
     return [SettingSource(name, origins[name]) for name in sorted(origins)]
 
 
-def _file_settings(home: Path) -> dict[str, Any]:
-    path = home / "rapport.toml"
+def recorded_changes(home: Path) -> list[dict[str, Any]]:
+    """Return the process changes that ``rapport change add`` recorded, as written.
+
+    They stand in a file of their own, so that no command rewrites the clinic's settings
+    (ADR 0034).
+
+    Raises:
+        SettingsError: the file does not hold what it must.
+    """
+    said = _file_settings(home, RECORDED)
+    changes = said.pop("process_change", [])
+    if said or not isinstance(changes, list):
+        raise SettingsError(f"{home / RECORDED}: it holds [[process_change]] alone")
+    return changes
+
+
+def _add_recorded_changes(said: dict[str, Any], home: Path) -> None:
+    recorded = recorded_changes(home)
+    if not recorded:
+        return
+    section = said.setdefault("qi", {})
+    if isinstance(section, dict):
+        section["process_change"] = [*section.get("process_change", []), *recorded]
+
+
+def _file_settings(home: Path, name: str = "rapport.toml") -> dict[str, Any]:
+    path = home / name
     if not path.exists():
         return {}
     try:

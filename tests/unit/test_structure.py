@@ -24,6 +24,7 @@ ORDER = (
         "quarantine",
         "heartbeat",
         "ask",
+        "change",
         "chart",
         "explain",
         "night",
