@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,53 +19,21 @@ import duckdb
 from rapport.errors import UsageError
 from rapport.settings import Settings
 from rapport.warehouse import open_published
+from rapport.warehouse.own_numbers import literal
 
 FORMATS = ("table", "csv", "json", "markdown", "parquet")
 TABLE_LIMIT = 200
-EXAMPLES = (
-    # completion, the last 12 months of the whole service
-    "select month, completion from qi.completion_monthly where clinic_key = 'all'"
-    " and form = 'alliance_client' and not is_partial order by month desc limit 12",
-    # charts that are signalling
-    "select chart_id, clinic_key, variation, limits from qi.spc_series qualify"
-    " row_number() over (partition by chart_id, clinic_key order by segment desc) = 1"
-    " and (variation like 'concern%' or variation = 'run_signal')",
-    # goal, task and bond side by side
-    "pivot (select month, component, mean_score from qi.alliance_monthly"
-    " where clinic_key = 'all' and rater = 'client' and component <> 'total'"
-    " and instrument = 'WAI-SR') on component using first(mean_score) order by month",
-    # where ruptures start, and whether they are repaired
-    "select lead_component, sum(n_ruptures) as n, sum(n_settled) as settled,"
-    " (sum(n_resolved) + sum(n_late_repair)) / nullif(sum(n_settled), 0) as repaired"
-    " from qi.rupture_repair_monthly where clinic_key = 'all'"
-    " and method = 'default_rc3' and instrument = 'WAI-SR'"
-    " and lead_component <> 'all' group by all order by 1",
-    # weak starts and dropout
-    "select period_start, band, n_ended, dropout_share from qi.early_alliance"
-    " where clinic_key = 'all' and band in ('weak', 'moderate', 'strong') order by all",
-    # dropout by rupture pattern, the last year
-    "select pattern, sum(n_dropout) / nullif(sum(n_dropout_known), 0) as share,"
-    " sum(n_dropout_known) as n from qi.endings where clinic_key = 'all'"
-    " and pattern <> 'all' and month >= (select max(month) from qi.endings)"
-    " - interval 12 month group by all order by 1",
-    # clinics outside the funnel, by name, not by value
-    "select indicator, clinic_name, value, target, position from qi.clinic_funnel"
-    " join core.dim_clinic using (clinic_key) where position <> 'inside'"
-    " order by indicator, clinic_name",
-    # equity intervals that exclude the overall figure
-    "select dimension, group_value, indicator, value, ci_low, ci_high, overall_value"
-    " from qi.equity where overall_value not between ci_low and ci_high order by all",
-    # how far the methods agree
-    "select method_a, method_b, n_episodes, agreement, kappa from qi.method_comparison",
-    # how much is hidden, and whether last night's checks are green
-    "select 'rows hidden' as what, count(*) filter (suppressed) as n"
-    " from qi.completion_monthly union all"
-    " select 'checks failed', count(*) filter (not passed) from ops.check_result",
-    "select session_number, mean_score from alliance.trajectory_by_session"
-    " where component = 'bond' and instrument = 'WAI-SR' and trauma_focused = 'true'"
-    " order by 1",
-)
+_EXAMPLES = files("rapport") / "examples.sql"
+DOT_WORDS = (".tables", ".describe", ".examples", ".exit")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def examples() -> list[tuple[str, str]]:
+    """Return the example questions, each with its query (quality_improvement.md 6)."""
+    blocks = [
+        block.partition("\n") for block in _EXAMPLES.read_text("utf-8").split("-- ")[1:]
+    ]
+    return [(title.strip(), query.strip().rstrip(";")) for title, _, query in blocks]
 
 
 def ask(settings: Settings, query: str, format_: str, limit: int | None) -> None:
@@ -81,6 +52,9 @@ def ask(settings: Settings, query: str, format_: str, limit: int | None) -> None
         raise UsageError(f"no such format: one of {', '.join(FORMATS)}")
     if limit is None:
         limit = TABLE_LIMIT if format_ in ("table", "markdown") else 0
+    if format_ == "table" and query.strip().rstrip(";") == ".examples":
+        sys.stdout.write(_EXAMPLES.read_text("utf-8"))  # to be read, and pasted
+        return
     if format_ == "parquet":
         _write_parquet(settings, query, limit)
         return
@@ -93,19 +67,18 @@ def prompt(settings: Settings, format_: str, limit: int | None) -> None:
 
     The snapshot is opened anew for each query, so that a new night is seen at once.
     """
-    import contextlib
-
-    with contextlib.suppress(ImportError):
-        import readline
-
-        readline.set_auto_history(True)
+    _ready_line_editor(settings)
     print("rapport sql · .tables, .examples, .describe TABLE, .exit", file=sys.stderr)
     lines: list[str] = []
     while True:
         try:
             line = input("rapport> " if not lines else "      …> ")
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return
+        except KeyboardInterrupt:  # what is half typed is dropped
+            print(file=sys.stderr)
+            lines = []
+            continue
         if not lines and line.strip() in (".exit", ".quit", "exit", "quit"):
             return
         lines.append(line)
@@ -118,6 +91,42 @@ def prompt(settings: Settings, format_: str, limit: int | None) -> None:
                 ask(settings, text, format_, limit)
             except UsageError as error:
                 print(error.message, file=sys.stderr)
+            except KeyboardInterrupt:
+                print("stopped", file=sys.stderr)
+
+
+def _ready_line_editor(settings: Settings) -> None:
+    """Let the line be edited, completed by Tab, and remembered while the prompt is open."""
+    with suppress(ImportError):
+        import readline
+
+        found: list[str] = []
+
+        def complete(text: str, place: int) -> str | None:
+            if place == 0:
+                found[:] = completions(settings, text)
+            return found[place] if place < len(found) else None
+
+        readline.set_auto_history(True)
+        readline.set_completer_delims(" \t\n,;()=<>+-*/'\"")
+        readline.set_completer(complete)
+        readline.parse_and_bind("tab: complete")
+
+
+def completions(settings: Settings, text: str) -> list[str]:
+    """List the words that may follow on what is typed: tables, columns, SQL, dot words."""
+    if text.startswith("."):
+        return [word for word in DOT_WORDS if word.startswith(text)]
+    begun = literal(text.lower())
+    with suppress(UsageError), open_published(settings) as con:
+        words = con.execute(
+            "with word as (select schema_name || '.' || table_name as word from"
+            " duckdb_tables() union select column_name from duckdb_columns() where not"
+            " internal union select keyword_name from duckdb_keywords())"
+            f" select word from word where starts_with(lower(word), {begun}) order by word"
+        ).fetchall()
+        return [word for (word,) in words]
+    return []
 
 
 def clients_with_open_signals(settings: Settings) -> frozenset[str]:
@@ -129,33 +138,50 @@ def clients_with_open_signals(settings: Settings) -> frozenset[str]:
     return frozenset(key for (key,) in rows)
 
 
-def _statement(query: str) -> tuple[str, list[object]]:
-    """Return the SQL behind a query or one of the dot words."""
+def _statement(con: duckdb.DuckDBPyConnection, query: str) -> str:
+    """Return the SQL behind a query or one of the dot words.
+
+    Raises:
+        UsageError: there is no such dot word, or no such table.
+    """
     word, _, rest = query.strip().rstrip(";").partition(" ")
+    if not word.startswith("."):
+        return query.strip().rstrip(";")
     if word == ".tables":
         return (
             "select schema_name || '.' || table_name as table_name,"
             " estimated_size as n_rows, comment as description from duckdb_tables()"
-            " where not internal order by 1",
-            [],
+            " where not internal order by 1"
         )
     if word == ".describe":
-        return (
-            "select column_name, data_type, comment as description from duckdb_columns()"
-            " where schema_name || '.' || table_name = ? order by column_index",
-            [rest.strip()],
-        )
+        return _description(con, rest.strip())
     if word == ".examples":
-        return "select unnest(?::varchar[]) as query", [list(EXAMPLES)]
-    return query, []
+        rows = ", ".join(f"({literal(t)}, {literal(q)})" for t, q in examples())
+        return f"select * from (values {rows}) as example (question, query)"
+    raise UsageError(f"no such word: one of {', '.join(DOT_WORDS)}")
+
+
+def _description(con: duckdb.DuckDBPyConnection, table: str) -> str:
+    named = f"schema_name || '.' || table_name = {literal(table)}"
+    (n,) = con.execute(f"select count(*) from duckdb_tables() where {named}").fetchall()
+    if n == (0,):
+        raise UsageError(
+            "no such table: .describe qi.endings, say", next_step=".tables lists them"
+        )
+    return (
+        "select column_name, data_type, description from ("
+        " select '' as column_name, '' as data_type, comment as description,"
+        f" 0 as place from duckdb_tables() where {named} union all"
+        " select column_name, data_type, comment, column_index from duckdb_columns()"
+        f" where {named}) order by place"
+    )
 
 
 def _answer(
     con: duckdb.DuckDBPyConnection, query: str, format_: str, limit: int, out: TextIO
 ) -> None:
-    statement, arguments = _statement(query)
     try:
-        cursor = con.execute(statement, arguments)
+        cursor = con.execute(_statement(con, query))
         if cursor.description is None:
             return
         names = [column[0] for column in cursor.description]
@@ -200,8 +226,14 @@ def _write_json(names: list[str], rows: Iterator[Sequence[Any]], out: TextIO) ->
     out.write("[")
     for n, row in enumerate(rows):
         out.write(",\n " if n else "\n ")
-        json.dump(dict(zip(names, row, strict=True)), out, default=_json_value)
+        said = {name: _finite(v) for name, v in zip(names, row, strict=True)}
+        json.dump(said, out, default=_json_value)
     out.write("\n]\n")
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows neither infinity nor a number that is none."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _json_value(value: Any) -> Any:
@@ -215,7 +247,8 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
-    return str(value)
+    # A name may hold marks that steer a terminal, or break a line of the table.
+    return "".join(c if c.isprintable() else "\ufffd" for c in str(value))
 
 
 def _write_markdown(
@@ -269,14 +302,14 @@ def _write_parquet(settings: Settings, query: str, limit: int) -> None:
 
     from rapport.warehouse.connections import temp_folder
 
-    statement = query.strip().rstrip(";")
-    if limit:
-        statement = f"select * from ({statement}) limit {limit}"
     with tempfile.TemporaryDirectory(dir=temp_folder(settings)) as folder:
         path = Path(folder) / "answer.parquet"
         with open_published(settings, may_write=path) as con:
+            statement = _statement(con, query)
+            if limit:
+                statement = f"select * from ({statement}\n) limit {limit}"
             try:
-                con.execute(f"copy ({statement}) to '{path}' (format parquet)")
+                con.execute(f"copy ({statement}\n) to '{path}' (format parquet)")
             except duckdb.Error as error:
                 raise UsageError(str(error), reason="query_invalid") from None
         sys.stdout.buffer.write(path.read_bytes())
