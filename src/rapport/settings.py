@@ -310,6 +310,14 @@ def _first_day(said: object) -> object:
     return said.isoformat() if isinstance(said, date) else said
 
 
+def _number_of(said: object) -> object:
+    """Take a number that an environment variable holds as text."""
+    return int(said) if isinstance(said, str) and said.isdecimal() else said
+
+
+_Whole = BeforeValidator(_number_of)
+
+
 class Quality(_Section):
     """Quality-improvement tables (quality_improvement.md)."""
 
@@ -317,12 +325,12 @@ class Quality(_Section):
     first_month: Annotated[str | None, BeforeValidator(_first_day)] = Field(
         None, pattern=r"^\d{4}-\d{2}-01$"
     )
-    cohort_months: Literal[1, 2, 3, 4, 6, 12] = 3
+    cohort_months: Annotated[Literal[1, 2, 3, 4, 6, 12], _Whole] = 3
     settle_days: int = Field(7, ge=0, le=92)
     screen_moving_ranges: bool = True
     sigma_z_floor: bool = True
-    shift_points: Literal[7, 8] = 8
-    trend_points: Literal[6, 7] = 6
+    shift_points: Annotated[Literal[7, 8], _Whole] = 8
+    trend_points: Annotated[Literal[6, 7], _Whole] = 6
     process_change: tuple[ProcessChange, ...] = ()
     target: tuple[Target, ...] = ()
 

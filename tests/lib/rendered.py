@@ -6,6 +6,7 @@ from conftest import ROOT
 from rapport.warehouse.rendered import ModelTexts
 
 PROJECT = ROOT / "dbt_project"
+TEXTS = ModelTexts(PROJECT)
 _SETTING = re.compile(
     r"\(select number from control\.setting where name = '([\w.]+)'\)"
 )
@@ -13,7 +14,7 @@ _SETTING = re.compile(
 
 def render(body: str, settings: dict[str, float]) -> str:
     """Render SQL that uses the project's macros; a setting is the number given for it."""
-    text = ModelTexts(PROJECT).render(body)
+    text = TEXTS.render(body)
     return _SETTING.sub(lambda found: repr(settings[found[1]]), text)
 
 

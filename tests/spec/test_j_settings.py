@@ -1,6 +1,7 @@
-"""J. Settings of the rupture engine."""
+"""J. Settings of the rupture engine; those of the charts over time."""
 
 from collections.abc import Callable, Iterator
+from datetime import date
 
 import pytest
 
@@ -22,6 +23,14 @@ rc_subscale = 0.8
 
 [alliance]
 primary_instrument = "SRS"
+
+[qi]
+small_cell_min = 0
+settle_days = 0
+
+[[qi.target]]
+chart = "completion.*"
+value = 0.8
 """
 
 
@@ -37,6 +46,8 @@ def other(new_home: Callable[[str], Home]) -> Iterator[Night]:
     home = new_home("settings")
     home.path.mkdir(parents=True)
     (home.path / "rapport.toml").write_text(SETTINGS)
+    home.run("change", "add", "--chart", "completion.*", "--from", "2026-06-01",
+             "--note", "Forms on a tablet")  # fmt: skip
     home.deliver("d1", clinic.files())
     home.run("ingest")
     home.run("build", "--as-of", AS_OF)
@@ -98,3 +109,30 @@ def test_an_episode_without_the_instrument_that_is_set_has_no_primary(
                     " alliance.rupture_cohort join core.fct_episode using (episode_key)"
                     " where client_key = @ and method = 'default_rc3'")  # fmt: skip
     assert rows == [(None, "insufficient", 0)]
+
+
+def test_a_recorded_change_begins_a_segment_at_the_next_build(other: Night) -> None:
+    """`rapport change add`: the month of its day begins the second segment."""
+    points = other.con.execute(
+        "select month, segment from qi.spc_point where clinic_key = 'all' and value is not"
+        " null and chart_id = 'completion.alliance_client' order by month"
+    ).fetchall()
+    assert points[-2:] == [(date(2026, 5, 1), 0), (date(2026, 6, 1), 1)]
+    series = other.con.execute(
+        "select segment, start_month, change_note from qi.spc_series where clinic_key ="
+        " 'all' and chart_id = 'completion.alliance_client' order by segment"
+    ).fetchall()
+    assert series[1] == (1, date(2026, 6, 1), "Forms on a tablet")
+    others = (
+        "select max(segment) from qi.spc_series where chart_id not like 'completion.%'"
+    )
+    assert other.con.execute(others).fetchall() == [(0,)]
+
+
+def test_a_target_is_drawn_on_its_charts_alone(other: Night) -> None:
+    """`qi.target`: without limits nothing is said of whether it is met."""
+    targets = other.con.execute(
+        "select distinct split_part(chart_id, '.', 1) = 'completion', target, assurance"
+        " from qi.spc_series order by 1"
+    ).fetchall()
+    assert targets == [(False, None, None), (True, 0.8, None)]

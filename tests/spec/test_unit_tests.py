@@ -6,33 +6,47 @@ A night builds without them: they guard the code (ADR 6).
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from conftest import ROOT
 from rapport.settings import load_settings
 from rapport.warehouse.build import dbt_environment
+from rapport.warehouse.rendered import ModelTexts
 from spec.conftest import Night
 
+Dbt = Callable[..., Path]
 PROJECT = ROOT / "dbt_project"
 MARTS = sorted(path.stem for path in (PROJECT / "models" / "marts").rglob("*.sql"))
 
 
 @pytest.fixture(scope="module")
-def results(night: Night, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    """Run every test of the dbt project once: unit tests, grains, links."""
+def dbt(night: Night, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dbt]:
+    """Lend dbt on the warehouse that the chapters share; its target holds the last run."""
     target = tmp_path_factory.mktemp("dbt")
     night.con.close()
-    done = subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "--log-level-file",
-         "none", "test", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(target)],
-        env=dbt_environment(load_settings({"RAPPORT_HOME": str(night.home.path)})),
-        cwd=target, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+
+    def run(*command: str) -> Path:
+        done = subprocess.run(
+            [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "--log-level-file", "none", *command,
+             "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(target)],
+            env=dbt_environment(load_settings({"RAPPORT_HOME": str(night.home.path)})),
+            cwd=target, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (target / "run_results.json").exists(), done.stdout + done.stderr
+        return target
+
+    yield run
     night.reopen()
-    path = target / "run_results.json"
-    assert path.exists(), done.stdout + done.stderr
-    return json.loads(path.read_text("utf-8"))["results"]
+
+
+@pytest.fixture(scope="module")
+def results(dbt: Dbt) -> list[dict]:
+    """Run every test of the dbt project once: unit tests, grains, links."""
+    said = (dbt("test") / "run_results.json").read_text("utf-8")
+    return json.loads(said)["results"]
 
 
 def test_every_test_of_the_models_passes(results: list[dict]) -> None:
@@ -46,3 +60,25 @@ def test_every_mart_has_a_unit_test(results: list[dict], mart: str) -> None:
     unit_tests = [r["unique_id"] for r in results if r["unique_id"][:5] == "unit_"]
     models = {name.split(".")[2] for name in unit_tests}
     assert mart in models
+
+
+def test_sql_rendered_without_dbt_is_dbts_letter_for_letter(
+    results: list[dict], dbt: Dbt
+) -> None:
+    """So `rapport chart` and the dashboard agree on every case, drawn or not."""
+    target = dbt("compile", "--select", "resource_type:model")
+    manifest = json.loads((target / "manifest.json").read_text("utf-8"))
+    relations = {
+        node["name"]: node["relation_name"] for node in manifest["nodes"].values()
+    }
+    sources = {
+        (source["source_name"], source["name"]): source["relation_name"]
+        for source in manifest["sources"].values()
+    }
+    texts = ModelTexts(PROJECT, relations.__getitem__, lambda *named: sources[named])
+    models = [n for n in manifest["nodes"].values() if n["resource_type"] == "model"]
+    assert {"spc_series", "spc_point", "clinic_funnel"} <= {m["name"] for m in models}
+    for model in models:
+        assert texts.model(model["name"]) == model["compiled_code"].strip(), model[
+            "name"
+        ]

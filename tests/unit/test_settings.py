@@ -1,5 +1,6 @@
 """Settings: defaults, the file, the environment, and what is refused."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,19 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("[source.north]\ntimezone = 'Mars/Base'\n", "source.north.timezone"),
         ("[rupture]\nmethods = ['abs_drop']\n", "rupture.methods"),
         ("[rupture]\nbaseline_min = 4\n", "rupture"),
+        ("[qi]\nshift_points = 9\n", "qi.shift_points"),
+        ("[[qi.target]]\nchart = 'complation.*'\nvalue = 0.8\n", "qi.target.0.chart"),
+        ("[[qi.target]]\nchart = 'completion.*'\nvalue = 80\n", "qi.target.0"),
+        ("[[qi.target]]\nchart = 'completion.*'\nvalue = -1\n", "qi.target.0.value"),
+        ("[[qi.target]]\nchart = 'dropout.x'\nvalue = inf\n", "qi.target.0.value"),
+        (
+            "[[qi.process_change]]\nchart = '*'\nfrom = '2025-02-30'\nnote = 'new'\n",
+            "qi.process_change.0.from",
+        ),
+        (
+            "[[qi.process_change]]\nchart = 'allianc'\nfrom = 2025-02-03\nnote = 'new'\n",
+            "qi.process_change.0.chart",
+        ),
     ],
 )
 def test_an_invalid_setting_stops_with_its_name(
@@ -50,3 +64,36 @@ def test_a_setting_that_moves_a_number_moves_the_digest(tmp_path: Path) -> None:
         {"RAPPORT_HOME": str(tmp_path), "RAPPORT_LINK__WINDOW_DAYS": "4"}
     )
     assert plain.digest() != other.digest()
+
+
+def test_a_target_and_a_change_take_dates_and_globs_as_the_page_writes_them(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "rapport.toml").write_text("""
+        [qi]
+        first_month = 2024-01-01
+        [[qi.process_change]]
+        chart = "completion.*"
+        from = 2025-07-01
+        note = "Forms on a tablet"
+        [[qi.target]]
+        chart = "alliance.WAI-SR.client.*"
+        value = 4.2
+        [[qi.target]]
+        chart = "comp*"
+        clinic = "North"
+        value = 0.8
+    """)
+    settings = load_settings({"RAPPORT_HOME": str(tmp_path)})
+    assert settings.measurement()["qi.first_month"] == "2024-01-01"
+    assert settings.qi.process_change[0].from_ == date(2025, 7, 1)
+    assert [t.value for t in settings.qi.target] == [4.2, 0.8]
+    plain = settings.model_copy(
+        update={"qi": settings.qi.model_copy(update={"target": ()})}
+    )
+    assert settings.digest() != plain.digest()
+
+
+def test_numbers_of_a_choice_may_come_from_the_environment(tmp_path: Path) -> None:
+    environ = {"RAPPORT_HOME": str(tmp_path), "RAPPORT_QI__SHIFT_POINTS": "7"}
+    assert load_settings(environ).qi.shift_points == 7

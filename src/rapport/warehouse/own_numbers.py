@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -83,7 +84,7 @@ def judged_charts(
         charts: the charts, each with an id of its own.
         rules: how charts are judged: screening, floor, and the points of shift and trend.
     """
-    texts = ModelTexts(project, ref=_relation)
+    texts = _texts(project)
     with in_memory() as con:
         con.execute("create schema control; create schema qi")
         _lay(
@@ -141,7 +142,7 @@ def judged_units(
     project: Path, units: Sequence[Unit]
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Lend a database that holds the units' ``qi.clinic_funnel``; none of them is hidden."""
-    texts = ModelTexts(project, ref=_relation)
+    texts = _texts(project)
     with in_memory() as con:
         con.execute("create schema qi")
         _lay(
@@ -171,6 +172,11 @@ def judged_units(
         )
         con.execute(f"create table qi.clinic_funnel as {texts.model('clinic_funnel')}")
         yield con
+
+
+@cache
+def _texts(project: Path) -> ModelTexts:
+    return ModelTexts(project, ref=_relation)
 
 
 def _relation(name: str) -> str:
