@@ -37,6 +37,17 @@ docs: setup ## Render the reference pages that are made from code and cases
 	@cd tests && ../$(BIN)/python -m spec.render
 	@$(BIN)/python -m rapport.mapping.schema > docs/reference/mapping.schema.json
 	@cd tests && ../$(BIN)/python -m lib.command_page
+	@cd tests && ../$(BIN)/python -m lib.schema_page
+	@cd tests && ../$(BIN)/python -m lib.settings_page
+
+model-docs: setup ## Write dbt's own pages of the models: .model-docs/index.html (no network)
+	@lint=$$(mktemp -d) && trap 'rm -rf '$$lint EXIT && \
+		DBT_RAPPORT_WORK=$$lint/work.duckdb DBT_RAPPORT_CANDIDATE=$$lint/candidate.duckdb \
+		DBT_RAPPORT_TMP=$$lint DBT_TARGET_PATH=$$lint/target DBT_LOG_PATH=$$lint \
+		$(BIN)/dbt --quiet docs generate --static --empty-catalog \
+			--project-dir dbt_project --profiles-dir dbt_project && \
+		mkdir -p .model-docs && cp $$lint/target/static_index.html .model-docs/index.html && \
+		echo "written: .model-docs/index.html"
 
 check: setup ## Format, lint and type checks, SQL too
 	@$(BIN)/ruff format --check .
@@ -51,4 +62,4 @@ lock: ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 		--python-version 3.11 --group dev pyproject.toml -o requirements.lock
 
-.PHONY: help setup night test prove docs check lock
+.PHONY: help setup night test prove docs model-docs check lock

@@ -3,11 +3,14 @@
 import re
 import shlex
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from conftest import ROOT
+from lib import schema_page, settings_page
 from lib.command_page import PAGE, commands, rendered
+from rapport.ask import examples
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -53,6 +56,18 @@ def test_every_command_in_a_block_exists_with_its_options(page: Path) -> None:
 def test_the_page_of_commands_is_what_the_parser_says() -> None:
     """When it is stale: ``make docs``."""
     assert PAGE.read_text("utf-8") == rendered()
+
+
+@pytest.mark.parametrize("page", [schema_page, settings_page])
+def test_a_rendered_reference_is_what_the_code_says(page: ModuleType) -> None:
+    """When it is stale: ``make docs``."""
+    assert page.PAGE.read_text("utf-8") == page.rendered()
+
+
+def test_the_page_of_questions_holds_the_examples_word_for_word() -> None:
+    page = (ROOT / "docs" / "how-to" / "ask-about-quality.md").read_text("utf-8")
+    blocks = re.findall(r"```sql\n(.*?);\n```", page, flags=re.S)
+    assert blocks == [query for _, query in examples()]
 
 
 def test_every_make_target_that_is_named_exists() -> None:
