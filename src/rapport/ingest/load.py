@@ -1055,7 +1055,7 @@ def _identity_columns(table: Table) -> list[str]:
             columns.append(column.key_name)
         elif column.kind == "timestamp":
             columns += [f"{name}_wall", f"{name}_offset_minutes"]
-        else:
+        elif column.kind != "source":  # the other client's key holds it
             columns.append(name)
     return columns
 
