@@ -39,6 +39,7 @@ class ModelTexts:
             }
         )
         # A macro sees the others of its own template alone, so all of them are one.
+        # Materializations, which only dbt runs, lie in a folder of their own.
         files = sorted((project / "macros").glob("*.sql"))
         macros = "".join(path.read_text("utf-8") for path in files)
         self._macros = vars(self._environment.from_string(macros).module)

@@ -42,7 +42,7 @@ drawn as (
     select
         'alliance.' || instrument || '.' || rater || '.' || component as chart_id,
         'alliance' as indicator,
-        instrument as instrument,
+        instrument,
         'xmr' as kind,
         'up' as direction,
         clinic_key,
@@ -58,7 +58,7 @@ drawn as (
     select
         'alliance.' || instrument || '.' || rater || '.' || component as chart_id,
         'alliance' as indicator,
-        instrument as instrument,
+        instrument,
         'xmr' as kind,
         'neutral' as direction,
         clinic_key,
@@ -74,7 +74,7 @@ drawn as (
     select
         'rupture_rate.' || method || '.' || instrument as chart_id,
         'rupture_rate' as indicator,
-        instrument as instrument,
+        instrument,
         'u_prime' as kind,
         'neutral' as direction,
         clinic_key,
@@ -90,7 +90,7 @@ drawn as (
     select
         'repaired.' || method || '.' || instrument as chart_id,
         'repaired' as indicator,
-        instrument as instrument,
+        instrument,
         'p_prime' as kind,
         'up' as direction,
         clinic_key,
@@ -106,7 +106,7 @@ drawn as (
     select
         'improved.' || instrument as chart_id,
         'improved' as indicator,
-        instrument as instrument,
+        instrument,
         'p_prime' as kind,
         'up' as direction,
         clinic_key,
@@ -122,7 +122,7 @@ drawn as (
     select
         'deteriorated.' || instrument as chart_id,
         'deteriorated' as indicator,
-        instrument as instrument,
+        instrument,
         'p_prime' as kind,
         'down' as direction,
         clinic_key,
@@ -138,7 +138,7 @@ drawn as (
     select
         'recovered.' || instrument as chart_id,
         'recovered' as indicator,
-        instrument as instrument,
+        instrument,
         'p_prime' as kind,
         'up' as direction,
         clinic_key,
@@ -154,7 +154,7 @@ drawn as (
     select
         'paired.' || instrument as chart_id,
         'paired' as indicator,
-        instrument as instrument,
+        instrument,
         'p_prime' as kind,
         'up' as direction,
         clinic_key,
