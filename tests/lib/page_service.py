@@ -251,7 +251,14 @@ class Service:
         values: list[tuple[float | None, int | None, int | None]] = []
         for n in MONTHS:
             for place, pattern in enumerate(
-                ("all", "no_rupture", "repaired", "pending", "unrepaired", "insufficient")
+                (
+                    "all",
+                    "no_rupture",
+                    "repaired",
+                    "pending",
+                    "unrepaired",
+                    "insufficient",
+                )
             ):
                 closed, known = 40 - place, 36 - place
                 drops = 9 + n % 4
@@ -284,7 +291,9 @@ class Service:
                 }  # fmt: skip
                 if band == "all":
                     row |= {"n_banded": 58, "n_weak": 15, "weak_share": 15 / 58}
-                self.add("qi.early_alliance", ("period_start", "clinic_key", "band"), row)
+                self.add(
+                    "qi.early_alliance", ("period_start", "clinic_key", "band"), row
+                )
             for place, part in enumerate(("all", "goal", "task", "bond", "none")):
                 n = (44, 12, 16, 13, 3)[place]
                 self.add(

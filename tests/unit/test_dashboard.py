@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,8 @@ def test_completion_of_a_clinic_stands_in_order_of_name(
     said = page.figure("completion.outcome_client", "1").sentence
     assert f"{row['n_complete']} of {row['n_sessions']} sessions in May 2026" in said
     assert any(
-        s.startswith(f"Outcome form, client: {HIDDEN} in May 2026.") for s in page.sentences
+        s.startswith(f"Outcome form, client: {HIDDEN} in May 2026.")
+        for s in page.sentences
     )
 
 
@@ -327,7 +329,9 @@ def test_a_later_night_counts_since_the_one_before(
     assert "Since 2026-06-14: 0 signals opened, 1 closed, 1 still open." in front
 
 
-def test_a_refused_night_is_told_on_every_page(home: Path, full: dict[str, str]) -> None:
+def test_a_refused_night_is_told_on_every_page(
+    home: Path, full: dict[str, str]
+) -> None:
     """The pages stay those of the night before, and say so."""
     settings = settings_of(home)
     line = "The gate refused the night of 2026-06-16: these pages are from 2026-06-15."
@@ -393,7 +397,9 @@ def test_a_hidden_service_says_hidden_and_never_a_number(
         assert page.sentences, name
         assert any(HIDDEN in sentence for sentence in page.sentences), name
         for sentence in page.sentences:
-            assert not re.search(r"\d+ of \d+ (sessions|known|paired|settled)", sentence)
+            assert not re.search(
+                r"\d+ of \d+ (sessions|known|paired|settled)", sentence
+            )
     cells = {
         value
         for name in ("completion.html", "endings.html", "early.html")
@@ -434,10 +440,14 @@ def test_a_month_without_a_session_says_so(tmp_path: Path) -> None:
         if row["month"] >= month(LAST) and row["clinic_key"] == "all":
             row |= {"n_sessions": 0, "n_complete": 0, "n_none": 0, "completion": None}
     for point in service.rows["qi.spc_point"]:
-        if point["month"] >= month(LAST) and point["chart_id"].startswith("completion."):
+        if point["month"] >= month(LAST) and point["chart_id"].startswith(
+            "completion."
+        ):
             point |= {"value": None, "numerator": 0, "denominator": 0, "used": None,
                       "limits": "none", "cl": None, "rule": None, "icon": None}  # fmt: skip
-    page = read_page(written(tmp_path / "home", service.rows, Notice())["completion.html"])
+    page = read_page(
+        written(tmp_path / "home", service.rows, Notice())["completion.html"]
+    )
     said = page.figure("completion.alliance_client").sentence
     assert said.startswith("Alliance form, client: no session in May 2026. ")
     assert page.figure("completion.alliance_client").tables[0][-2]["value"] == "–"
@@ -477,7 +487,9 @@ def test_pages_hold_nothing_that_could_run_or_load(every_html: list[str]) -> Non
         assert len(page.ids) == len(set(page.ids))
 
 
-def test_the_policy_allows_the_one_style_and_nothing_else(every_html: list[str]) -> None:
+def test_the_policy_allows_the_one_style_and_nothing_else(
+    every_html: list[str],
+) -> None:
     styles = set()
     for html in every_html:
         (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
@@ -502,7 +514,7 @@ def test_every_link_leads_somewhere(pages: dict[str, Page]) -> None:
 def test_headings_leave_no_level_out(pages: dict[str, Page]) -> None:
     for name, page in pages.items():
         levels = [int(h[1]) for h in page.headings]
-        for above, below in zip(levels, levels[1:], strict=False):
+        for above, below in pairwise(levels):
             assert below <= above + 1, (name, levels)
 
 
@@ -548,7 +560,9 @@ def test_the_only_time_on_a_page_is_that_of_the_run(full: dict[str, str]) -> Non
         assert len(re.findall(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", html)) == 1
 
 
-def test_every_page_ends_with_its_snapshot_rule_and_query(pages: dict[str, Page]) -> None:
+def test_every_page_ends_with_its_snapshot_rule_and_query(
+    pages: dict[str, Page],
+) -> None:
     for page in pages.values():
         assert "Snapshot of the run of 2026-06-15 06:00 UTC" in page.text
         assert "Data through 2026-06-12" in page.text

@@ -190,7 +190,9 @@ class _Plane:
     """Where a month and a value lie on the chart."""
 
     def __init__(self, chart: TimeChart, months: Sequence[date]) -> None:
-        self.width, self.height, self.left, right, self.top, bottom = _FRAMES[chart.size]
+        self.width, self.height, self.left, right, self.top, bottom = _FRAMES[
+            chart.size
+        ]
         self.right = self.width - right
         self.bottom = self.height - bottom
         self._first = months[0].year * 12 + months[0].month if months else 0
@@ -391,7 +393,9 @@ def _draw_dots(chart: DotChart) -> Laid:
     ends = [x for d in chart.dots for x in (d.value, d.high) if x is not None]
     most = max([*ends, chart.overall or 0.0])
     end = next((e for e in (0.1, 0.2, 0.4, 0.6) if most <= e), 1.0)
-    ticks = [(n / 4, f"{half_up(end * 25 * n, 1).removesuffix('.0')} %") for n in range(5)]
+    ticks = [
+        (n / 4, f"{half_up(end * 25 * n, 1).removesuffix('.0')} %") for n in range(5)
+    ]
     rows = [(ROW * n + 30.0, dot) for n, dot in enumerate(chart.dots)]
     return Laid(chart, ROW * len(rows) + 44, rows, end, ticks)
 
@@ -404,7 +408,9 @@ def _draw_bars(chart: BarChart) -> Laid:
 
 def _draw_flow(chart: Flow) -> Laid:
     """Share the height out to the ends by their numbers, with room for each label."""
-    sizes = [max(sum(n for _, n in end.parts) / (chart.n or 1), 0.0) for end in chart.ends]
+    sizes = [
+        max(sum(n for _, n in end.parts) / (chart.n or 1), 0.0) for end in chart.ends
+    ]
     rows, top, start = [], 10.0, 10.0
     for end, size in zip(chart.ends, sizes, strict=True):
         tall, room = 150 * size, max(28.0, 150 * size)
@@ -453,7 +459,9 @@ def _draw_funnel(chart: Funnel) -> dict[str, Any]:
             for u in by_size
             if u[_funnel_columns(u)[column]] is not None
         ]
-        lines.append("M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in ends_of) if ends_of else "")
+        lines.append(
+            "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in ends_of) if ends_of else ""
+        )
     return {
         "chart": chart,
         "levels": [(y(t), _tick(t, "share", ticks[1] - ticks[0])) for t in ticks],

@@ -246,7 +246,9 @@ order by instrument, rater, month
 def _interval(name: str, x: str, n: str) -> str:
     """Return two columns: the ends of the 95 % interval of x out of n (Wilson 1927)."""
     middle = f"({x} + 1.920729440648)"
-    half = f"1.959964 * sqrt({x} * ({n} - {x}) / nullif({n}, 0)::double + 0.960364720324)"
+    half = (
+        f"1.959964 * sqrt({x} * ({n} - {x}) / nullif({n}, 0)::double + 0.960364720324)"
+    )
     width = f"({n} + 3.841458881296)"
     return (
         f"greatest(({middle} - {half}) / {width}, 0) as {name}_low,"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rapport.dashboard import queries
@@ -27,19 +27,23 @@ def page(snapshot: Snapshot) -> dict[str, Any]:
     start = newest(whole, "period_start")
     bands = {row["band"]: row for row in rows if row["period_start"] == start}
     months = snapshot.cohort_months
-    named = [{**row, "period": period_name(row["period_start"], months)} for row in rows]
+    named = [
+        {**row, "period": period_name(row["period_start"], months)} for row in rows
+    ]
     return {
         "period": period_name(start, months),
         "bands": bands,
         "rows": named,
         "whole": [row for row in named if row["band"] == "all"],
         "dropout": _of_bands("dropout", bands, "Dropout by early alliance"),
-        "improved": _of_bands("improved", bands, "Reliable improvement by early alliance"),
+        "improved": _of_bands(
+            "improved", bands, "Reliable improvement by early alliance"
+        ),
         "weak": _by_period(list(grouped(named, "period_start").values())),
     }
 
 
-def _of_bands(share: str, bands: dict[str, Row], title: str) -> DotChart:
+def _of_bands(share: str, bands: Mapping[str, Row], title: str) -> DotChart:
     names = ("weak", "moderate", "strong", "none")
     dots = [dot_of(name, bands[name], share, *SHARES[share]) for name in names]
     return DotChart(f"early-{share}", title, dots, bands["all"][SHARES[share][0]])

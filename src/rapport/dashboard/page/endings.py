@@ -50,7 +50,9 @@ def _reasons(month: Row | None) -> BarChart:
         column = f"n_{reason}"
         n = (month or {})[column]
         parts = () if n is None else (("", n),)
-        bars.append(Bar(reason.replace("_", " "), parts, said(month or {}, column, "count")))
+        bars.append(
+            Bar(reason.replace("_", " "), parts, said(month or {}, column, "count"))
+        )
     return BarChart("endings-reason", "Episodes closed, by reason", bars)
 
 
@@ -64,4 +66,6 @@ def _by_pattern(patterns: dict[str, Any]) -> BarChart:
         else:
             text = f"{text} of {row['n_dropout_known']:,}"
             bars.append(Bar(label, (("", row["dropout_share"]),), text))
-    return BarChart("endings-pattern", "Share of dropouts, by rupture pattern", bars, 1.0)
+    return BarChart(
+        "endings-pattern", "Share of dropouts, by rupture pattern", bars, 1.0
+    )

@@ -50,7 +50,9 @@ def _chart(
     dimension: str, label: str, indicator: str, found: list[Row]
 ) -> dict[str, Any]:
     rows = [{**row, "group": _group(dimension, row["group_value"])} for row in found]
-    overall = next((r["overall_value"] for r in rows if r["overall_value"] is not None), None)
+    overall = next(
+        (r["overall_value"] for r in rows if r["overall_value"] is not None), None
+    )
     return {
         "indicator": indicator,
         "label": INDICATORS[indicator],

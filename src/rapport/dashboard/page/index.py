@@ -38,7 +38,9 @@ def page(snapshot: Snapshot) -> dict[str, Any]:
     """Return what index.html shows."""
     night = {"as_of": snapshot.as_of, "run": snapshot.run_id}
     before = snapshot.rows(queries.NIGHT_BEFORE, **night)
-    charts = [_chart(s, page_) for prefix, page_ in FAMILIES for s in _of(snapshot, prefix)]
+    charts = [
+        _chart(s, page_) for prefix, page_ in FAMILIES for s in _of(snapshot, prefix)
+    ]
     checks = snapshot.rows(queries.CHECKS, run=snapshot.run_id)
     return {
         "previous": before[0]["as_of"] if before else None,
@@ -97,5 +99,3 @@ def _signals(variation: str) -> bool:
 
 def _count(charts: Sequence[Row], kind: str) -> int:
     return sum(chart["variation"].startswith(kind) for chart in charts)
-
-

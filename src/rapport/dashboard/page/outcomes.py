@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rapport.dashboard import queries
+from rapport.dashboard.charts import Size
 from rapport.dashboard.page.parts import grouped, time_chart, why_empty
 from rapport.dashboard.snapshot import Snapshot, latest
 from rapport.dashboard.words import Row
@@ -31,7 +32,7 @@ def _instrument(snapshot: Snapshot, name: str, rows: list[Row]) -> dict[str, Any
     charts = []
     for share, title in SHARES.items():
         series = snapshot.series[f"{share}.{name}", "all"]
-        size = "full" if share == "improved" else "small"
+        size: Size = "full" if share == "improved" else "small"
         charts.append(
             {
                 "share": share,

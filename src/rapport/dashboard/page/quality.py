@@ -66,7 +66,8 @@ def _bars(ledger: list[dict[str, Any]]) -> BarChart:
     for table, rows in sorted(by_table.items()):
         n_rows = sum(r["rows_in"] for r in rows)
         parts = tuple(
-            (css, sum(r[column] for r in rows) / (n_rows or 1)) for column, css, _ in PARTS
+            (css, sum(r[column] for r in rows) / (n_rows or 1))
+            for column, css, _ in PARTS
         )
         bars.append(Bar(table.replace("_", " "), parts, f"{n_rows:,} rows"))
     legend = tuple((css, label) for _, css, label in PARTS)
@@ -83,7 +84,10 @@ def _lineage(
 ) -> Lineage:
     sources = [row["source"] for row in deliveries]
     named = listed(sources) if len(sources) < 3 else f"{len(sources)} sources"
-    sizes = {row["schema_name"]: row["n_tables"] for row in snapshot.rows(queries.SCHEMA_SIZES)}
+    sizes = {
+        row["schema_name"]: row["n_tables"]
+        for row in snapshot.rows(queries.SCHEMA_SIZES)
+    }
     hidden = snapshot.rows(queries.HIDDEN_ROWS)[0]
     return Lineage(
         "lineage",

@@ -49,7 +49,9 @@ def _instrument(
     rate = snapshot.series[f"rupture_rate.{PRIMARY}.{name}", "all"]
     repaired = snapshot.series[f"repaired.{PRIMARY}.{name}", "all"]
     months = rows[PRIMARY, name, "all"]
-    leads = [latest(rows[PRIMARY, name, c]) for c in ("all", "goal", "task", "bond", "none")]
+    leads = [
+        latest(rows[PRIMARY, name, c]) for c in ("all", "goal", "task", "bond", "none")
+    ]
     return {
         "name": name,
         "rows": months,
