@@ -2,5 +2,6 @@
 
 from rapport.dashboard.digest import write_digest
 from rapport.dashboard.pages import write_dashboard
+from rapport.dashboard.snapshot import Notice
 
-__all__ = ["write_dashboard", "write_digest"]
+__all__ = ["Notice", "write_dashboard", "write_digest"]

@@ -1,7 +1,7 @@
-"""Write ``dashboard/index.html``: static, self-contained, no script, no network.
+"""Write the thirteen pages: static, self-contained, no script, no network.
 
-The same snapshot and notice give the same bytes: the only time shown is the run's own.
-A month or cell with fewer people than the small-cell minimum is hidden in SQL.
+The same snapshot, version and notice give the same bytes: the only time shown is the
+run's own. What is hidden was hidden in SQL.
 """
 
 from __future__ import annotations
@@ -11,60 +11,136 @@ import ctypes
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import duckdb
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from rapport.dashboard import queries
+from rapport.dashboard import words
+from rapport.dashboard.charts import Chart, laid_out
+from rapport.dashboard.snapshot import Notice, Series, Snapshot
 from rapport.settings import Settings
 from rapport.warehouse import open_published
 
-_PATTERNS = {
-    "no_rupture": "No rupture",
-    "repaired": "Repaired",
-    "pending": "Pending",
-    "unrepaired": "Unrepaired",
-    "insufficient": "Too few forms",
+# In the order of the menu. Each has a template and a module of the same name.
+PAGES: Mapping[str, str] = {
+    "index.html": "This morning",
+    "completion.html": "Completion",
+}
+_ICONS = {
+    "common_cause": ("common", "", "no sign of change"),
+    "improvement_high": ("improvement", "H", "improvement, high"),
+    "improvement_low": ("improvement", "L", "improvement, low"),
+    "concern_high": ("concern", "H", "concern, high"),
+    "concern_low": ("concern", "L", "concern, low"),
+    "neutral_high": ("neutral", "H", "special cause, high"),
+    "neutral_low": ("neutral", "L", "special cause, low"),
+    "run_signal": ("neutral", "R", "run chart signals"),
+    "run_common_cause": ("common", "", "run chart, no sign of change"),
+    "too_little_data": ("none", "", "too little data"),
+    "no_data": ("none", "", "no data"),
 }
 
 
-def write_dashboard(settings: Settings, notice: Sequence[str] = ()) -> Path:
+def write_dashboard(settings: Settings, notice: Notice | None = None) -> Path:
     """Write the pages into a sibling folder and swap it in; return the entry page.
 
     Args:
         settings: the settings.
-        notice: what waits for a person, in sentences; from the control state.
+        notice: what waits for a person; from the control state.
     """
-    with open_published(settings) as con:
-        page = _front_page(con, settings.qi.small_cell_min)
-    environment = page_environment()
-    style = environment.get_template("style.css").render()
-    html = environment.get_template("index.html").render(
-        page=page, notices=notice, **style_of(style)
-    )
     building = settings.home / "dashboard.building"
     if building.exists():
         shutil.rmtree(building)
     building.mkdir(mode=0o700, parents=True)
-    (building / "index.html").write_text(html, encoding="utf-8", newline="\n")
+    with open_published(settings) as con:
+        snapshot = Snapshot(con, settings, notice or Notice())
+        for file, html in _render(snapshot):
+            path = building / file
+            path.write_text(html, encoding="utf-8", newline="\n")
     target = settings.home / "dashboard"
     swap_folder(building, target)
     return target / "index.html"
 
 
+def _render(snapshot: Snapshot) -> list[tuple[str, str]]:
+    environment = page_environment()
+    style = style_of(environment.get_template("style.css").render())
+    every_page = {
+        "pages": PAGES,
+        "notice": snapshot.notice,
+        "as_of": snapshot.as_of,
+        "started_at": snapshot.started_at,
+        "through": snapshot.through,
+        "minimum": snapshot.qi.small_cell_min,
+        **style,
+    }
+    return [
+        (
+            file,
+            environment.get_template(file).render(
+                here=file, **every_page, **_contents(file)(snapshot)
+            ),
+        )
+        for file in PAGES
+    ]
+
+
+def _contents(file: str) -> Callable[[Snapshot], dict[str, Any]]:
+    name = file.removesuffix(".html")
+    contents: Callable[[Snapshot], dict[str, Any]] = import_module(
+        f"rapport.dashboard.page.{name}"
+    ).page
+    return contents
+
+
 def page_environment() -> Environment:
     """Return the templates, escaping every value."""
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("rapport.dashboard"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["hidden"] = words.HIDDEN
+    environment.filters.update(
+        cell=words.cell,
+        say=words.said,
+        plain=words.shown,
+        bare=lambda value, kind: words.shown(value, kind).removesuffix(" %"),
+        share_text=lambda value: words.shown(value, "share"),
+        month_name=words.month_name,
+        period_name=words.period_name,
+        isolated=words.isolated,
+        listed=words.listed,
+        laid_out=laid_out,
+        clipped_sides=_clipped_sides,
+        icon_words=lambda variation: _ICONS[variation],
+    )
+    return environment
+
+
+def chart_svg(chart: Chart, sentence: str) -> str:
+    """Return one chart as an SVG of its own; ``sentence`` is its text alternative."""
+    environment = page_environment()
+    draw = getattr(environment.get_template("charts.html").module, "draw")  # noqa: B009
+    return str(draw(chart, sentence))
+
+
+def _clipped_sides(series: Series) -> str:
+    """Name the limit that can't be crossed, since it lies at the bound of a share."""
+    limited = [row for row in series.points if row["cl"] is not None]
+    if not limited or series.last["kind"] == "xmr" or series.last["limits"] == "none":
+        return ""
+    newest = limited[-1]
+    sides = ["lower"] if newest["lcl"] == 0 else []
+    if newest["ucl"] == 1 and series.last["kind"] == "p_prime":
+        sides.append("upper")
+    return " and the ".join(sides)
 
 
 def style_of(style: str) -> dict[str, Any]:
@@ -74,97 +150,6 @@ def style_of(style: str) -> dict[str, Any]:
         "style": Markup(style),
         "style_hash": "sha256-" + base64.b64encode(digest).decode("ascii"),
     }
-
-
-def _front_page(con: duckdb.DuckDBPyConnection, minimum: int) -> dict[str, Any]:
-    def rows(sql: str, *arguments: object) -> list[tuple[Any, ...]]:
-        return con.execute(sql, list(arguments)).fetchall()
-
-    run = rows(queries.LAST_RUN)[0]
-    holds = rows(queries.WHAT_IT_HOLDS)[0]
-    ledger = rows(queries.LEDGER)[0]
-    checks = rows(queries.CHECKS, run[0])
-    patterns = dict(rows(queries.PATTERNS, minimum))
-    counts = [(label, patterns.get(key, 0)) for key, label in _PATTERNS.items()]
-    months = rows(queries.ALLIANCE_BY_MONTH, minimum)
-    bond = rows(queries.BOND_BY_SESSION)
-    n_ruptures, n_repaired = rows(queries.REPAIRS, minimum)[0]
-    return {
-        "run": {"as_of": run[1], "ended_at": run[2]},
-        "holds": dict(
-            zip(
-                ("clients", "episodes", "open", "sessions", "through", "last_delivery"),
-                holds,
-                strict=True,
-            )
-        ),
-        "patterns": counts,
-        "patterns_most": max([n or 0 for _, n in counts] + [1]),
-        "repairs": {"ruptures": n_ruptures, "repaired": n_repaired},
-        "months": months,
-        "months_chart": _lines(
-            [(m[0], [m[2], m[3], m[4]]) for m in months], low=1.0, high=5.0
-        ),
-        "bond": bond,
-        "bond_chart": _lines([(b[0], [b[1], b[2]]) for b in bond], low=1.0, high=5.0),
-        "ledger": ledger,
-        "checks": checks,
-        "n_passed": sum(1 for check in checks if check[3]),
-        "failed": [check for check in checks if not check[3]],
-        "findings": rows(queries.FINDINGS),
-        "minimum": minimum,
-    }
-
-
-def _lines(
-    points: list[tuple[Any, list[float | None]]], *, low: float, high: float
-) -> dict[str, Any]:
-    """Lay lines out on a 640 by 220 chart; a missing value breaks its line.
-
-    Returns:
-        ``paths``, one SVG path a line; ``ends``, the last point of each; the ticks.
-    """
-    width, height, left, bottom = 640.0, 220.0, 36.0, 24.0
-    step = (width - left - 60) / max(1, len(points) - 1)
-
-    def place(n: int, value: float) -> tuple[float, float]:
-        share = (value - low) / (high - low)
-        return left + n * step, 8 + (height - bottom - 8) * (1 - share)
-
-    n_lines = len(points[0][1]) if points else 0
-    paths: list[str] = []
-    ends: list[tuple[float, float] | None] = []
-    for line in range(n_lines):
-        path, pen_is_up, end = [], True, None
-        for n, (_, values) in enumerate(points):
-            value = values[line]
-            if value is None:
-                pen_is_up = True
-                continue
-            x, y = place(n, value)
-            path.append(f"{'M' if pen_is_up else 'L'}{x:.1f} {y:.1f}")
-            pen_is_up, end = False, (round(x, 1), round(y, 1))
-        paths.append(" ".join(path))
-        ends.append(end)
-    _part_labels(ends)
-    labels = [
-        (round(left + n * step, 1), label)
-        for n, (label, _) in enumerate(points)
-        if n % max(1, len(points) // 6) == 0
-    ]
-    levels = [(round(place(0, v)[1], 1), f"{v:.0f}") for v in (1.0, 2.0, 3.0, 4.0, 5.0)]
-    return {"paths": paths, "ends": ends, "labels": labels, "levels": levels}
-
-
-def _part_labels(ends: list[tuple[float, float] | None]) -> None:
-    """Move the labels at the lines' ends apart, keeping their order from top down."""
-    placed = sorted(
-        (end[1], n, end[0]) for n, end in enumerate(ends) if end is not None
-    )
-    lowest = -100.0
-    for y, n, x in placed:
-        lowest = max(y, lowest + 14)
-        ends[n] = (x, round(lowest, 1))
 
 
 def swap_folder(building: Path, target: Path) -> None:

@@ -5,106 +5,168 @@ select run_id, as_of, started_at from ops.run
 where outcome = 'published' order by started_at desc limit 1
 """
 
-WHAT_IT_HOLDS = """
-select
-    (select count(*) from core.dim_client),
-    (select count(*) from core.fct_episode),
-    (select count(*) from core.fct_episode where episode_status = 'open'),
-    (select count(*) from core.fct_session where session_number is not null),
-    (select max(session_date) from core.fct_session where session_number is not null),
-    (select max(received_at)::date from ops.delivery)
+THROUGH = """
+select max(sessions.session_date) as through
+from core.fct_session as sessions
+where
+    sessions.session_number is not null
+    and sessions.session_date <= (
+        select max(as_of) from ops.run where outcome = 'published'
+    )
 """
 
-# A pattern with fewer people than the minimum is hidden; when that leaves one hidden
-# alone, the smallest shown one is hidden with it, so that no total gives it away.
-PATTERNS = """
-with counted as (
-    select pattern, count(*) as n, count(distinct client_key) as n_clients
-    from alliance.rupture_cohort
-    inner join core.fct_episode using (episode_key)
-    where method = 'default_rc3' group by 1
+# A clinic without a name is known by its state alone; `unknown` stands last.
+CLINICS = """
+select
+    spine.clinic_key,
+    case
+        when spine.clinic_key = 'unknown' then 'Clinic not known'
+        else coalesce(clinics.clinic_name, 'Clinic without a name')
+    end as clinic_name
+from (
+    select distinct clinic_key from qi.completion_monthly where clinic_key <> 'all'
+    union
+    select clinic_key from core.dim_clinic
+) as spine
+left join core.dim_clinic as clinics on spine.clinic_key = clinics.clinic_key
+order by spine.clinic_key = 'unknown', clinic_name, spine.clinic_key
+"""
+
+# Periods are never skipped, so the gap between two of them is the length of each.
+COHORT_MONTHS = """
+select min(date_diff('month', period_start, next_start)) as months
+from (
+    select
+        period_start,
+        lead(period_start) over (order by period_start) as next_start
+    from (select distinct period_start from qi.early_alliance)
+)
+"""
+
+# --- charts over time
+
+# The table that each chart is drawn from: which months are partial, and which have no
+# value because it is hidden.
+_CHART_SOURCE = """
+select
+    'completion.' || form as chart_id, clinic_key, month, is_partial,
+    suppressed as is_hidden, null as n_clients
+from qi.completion_monthly
+union all
+select
+    concat_ws('.', 'alliance', instrument, rater, component), clinic_key, month,
+    is_partial, suppressed, n_sessions
+from qi.alliance_monthly
+union all
+select
+    concat_ws('.', 'rupture_rate', method, instrument), clinic_key, month, is_partial,
+    suppressed, null
+from qi.rupture_repair_monthly where lead_component = 'all'
+union all
+select
+    concat_ws('.', 'repaired', method, instrument), clinic_key, month, is_partial,
+    n_settled is null, null
+from qi.rupture_repair_monthly where lead_component = 'all'
+union all
+select
+    concat_ws('.', share, instrument), clinic_key, month, is_partial,
+    suppressed or case when share = 'recovered' then n_at_risk else n_paired end is null,
+    null
+from qi.outcome_monthly
+cross join (values ('improved'), ('deteriorated'), ('recovered'), ('paired')) as s (share)
+union all
+select 'dropout', clinic_key, month, is_partial, n_dropout_known is null, null
+from qi.endings where pattern = 'all'
+"""
+
+# Only completion is drawn clinic by clinic.
+_DRAWN = """
+    (
+        {name}.clinic_key = 'all'
+        and not regexp_matches({name}.chart_id, '^(rupture_rate|repaired)\\.')
+        or {name}.clinic_key = 'all'
+        and split_part({name}.chart_id, '.', 2) = 'default_rc3'
+        or {name}.chart_id like 'completion.%'
+    )
+"""
+
+CHART_POINTS = f"""
+with source as ({_CHART_SOURCE})
+select
+    points.*,
+    coalesce(source.n_clients, points.denominator) as n,
+    coalesce(source.is_partial, false) as is_partial,
+    points.value is null and coalesce(source.is_hidden, false) as is_hidden,
+    case when points.used then 'yes' when not points.used then 'no' end as counts
+from qi.spc_point as points
+left join source
+    on points.chart_id = source.chart_id
+    and points.clinic_key = source.clinic_key
+    and points.month = source.month
+where {_DRAWN.format(name="points")}
+order by points.chart_id, points.clinic_key, points.month
+"""
+
+# On which side of the median the longest run of a run chart lies; the later of two.
+_LONGEST_RUN = """
+with used as (
+    select
+        points.chart_id, points.clinic_key, points.segment, points.month,
+        round(points.value, 9) > round(series.run_median, 9) as is_above
+    from qi.spc_point as points
+    inner join qi.spc_series as series
+        on points.chart_id = series.chart_id
+        and points.clinic_key = series.clinic_key
+        and points.segment = series.segment
+    where
+        points.used and series.run_signal
+        and round(points.value, 9) <> round(series.run_median, 9)
 ),
-judged as (
+numbered as (
     select
         *,
-        n_clients < $1 as is_small,
-        sum((n_clients < $1)::int) over () as n_small,
-        row_number() over (partition by n_clients < $1 order by n_clients, pattern) as place
-    from counted
-)
-select pattern, case when not is_small and not (n_small = 1 and place = 1) then n end
-from judged
-"""
-
-REPAIRS = """
-select
-    count(*),
-    case when count(distinct rupture.client_key) >= $1
-        then count(*) filter (where status in ('resolved', 'late_repair')) end
-from alliance.fct_rupture as rupture
-inner join alliance.rupture_cohort as cohort
-    on rupture.episode_key = cohort.episode_key
-    and rupture.method = cohort.method
-    and rupture.instrument = cohort.instrument
-where rupture.method = 'default_rc3'
-"""
-
-# Months with fewer people than the minimum are hidden before they reach a page.
-ALLIANCE_BY_MONTH = """
-with counted as (
+        row_number() over (
+            partition by chart_id, clinic_key, segment order by month
+        ) - row_number() over (
+            partition by chart_id, clinic_key, segment, is_above order by month
+        ) as run
+    from used
+),
+runs as (
     select
-        date_trunc('month', alliance.session_date)::date as month,
-        count(distinct client_key) as n_clients,
-        avg(client_goal) as goal,
-        avg(client_task) as task,
-        avg(client_bond) as bond,
-        count(client_total) as n
-    from alliance.fct_alliance_session as alliance
-    inner join core.fct_session using (session_key)
-    where instrument = 'WAI-SR' and client_total is not null
-    group by 1
+        chart_id, clinic_key, segment, is_above,
+        count(*) as n_points, max(month) as last_month
+    from numbered group by chart_id, clinic_key, segment, is_above, run
 )
 select
-    strftime(month, '%Y-%m'),
-    case when n_clients >= $1 then n end,
-    case when n_clients >= $1 then goal end,
-    case when n_clients >= $1 then task end,
-    case when n_clients >= $1 then bond end
-from counted order by 1
+    chart_id, clinic_key, segment,
+    case when is_above then 'above' else 'below' end as longest_side
+from runs
+qualify row_number() over (
+    partition by chart_id, clinic_key, segment order by n_points desc, last_month desc
+) = 1
 """
 
-BOND_BY_SESSION = """
-select
-    session_number,
-    max(case when trauma_focused = 'true' then mean_score end),
-    max(case when trauma_focused = 'false' then mean_score end),
-    max(case when trauma_focused = 'true' then n_episodes end),
-    max(case when trauma_focused = 'false' then n_episodes end)
-from alliance.trajectory_by_session
-where instrument = 'WAI-SR' and component = 'bond'
-group by 1 order by 1
+CHART_SERIES = f"""
+with longest as ({_LONGEST_RUN})
+select series.*, longest.longest_side
+from qi.spc_series as series
+left join longest
+    on series.chart_id = longest.chart_id
+    and series.clinic_key = longest.clinic_key
+    and series.segment = longest.segment
+where {_DRAWN.format(name="series")}
+order by series.chart_id, series.clinic_key, series.segment
 """
 
-LEDGER = """
-select
-    coalesce(sum(rows_in), 0),
-    coalesce(sum(rows_loaded), 0),
-    coalesce(sum(rows_quarantined), 0),
-    coalesce(sum(rows_filtered), 0),
-    coalesce(sum(rows_footer), 0),
-    coalesce(sum(rows_blank), 0),
-    count(distinct delivery_id)
-from ops.row_ledger
+HAS_BASELINE_CORRECTIONS = """
+select 1 as found from duckdb_tables()
+where schema_name = 'ops' and table_name = 'baseline_correction'
 """
 
-CHECKS = """
-select check_name, table_name, severity, passed, observed, expected
-from ops.check_result where run_id = $1 order by severity, check_name
-"""
-
-FINDINGS = """
-select finding, table_name, n_rows from ops.data_finding
-where n_rows > 0 order by finding, table_name
+BASELINE_CORRECTIONS = """
+select chart_id, clinic_key, max(corrected_on) as corrected_on
+from ops.baseline_correction group by chart_id, clinic_key
 """
 
 # In the order of the digest: clinics by name, the unknown one last, then the signals'.
@@ -166,4 +228,10 @@ select signal_key, closed_on is null from ranked where choice = 1
 ERASED_SINCE = """
 select coalesce(sum(n_signals), 0) from ops.signal_erasure
 where erased_at > $since
+"""
+
+# --- pages
+
+COMPLETION = """
+select * from qi.completion_monthly order by form, clinic_key, month
 """
