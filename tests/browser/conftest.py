@@ -110,7 +110,10 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Shown]:
 
     @cache
     def lay(name: str) -> Shown:
-        settings = lay_snapshot(root / name, _laid(name))
+        laid = _laid(name)
+        if name == "one_month":  # the second of two nights
+            lay_snapshot(root / name, replace(laid, as_of=AS_OF - timedelta(days=1)))
+        settings = lay_snapshot(root / name, laid)
         if name == "odd":
             _refuse_a_night(settings)
         night.dashboard(settings)

@@ -238,7 +238,7 @@ with said as (
     from work.planned
     inner join core.fct_session as session on key_of('se', place) = session.session_key
     cross join work.said
-    where is_attended and u('form', place) < fills + lift
+    where is_attended and u('form', place) < fills + lift - if(u('race', person) >= 0.85, 0.3, 0)
 )
 select
     * exclude (goal, task, bond),
@@ -299,8 +299,8 @@ from work.scored
 inner join core.fct_episode as episode on scored.episode_key = episode.episode_key
 cross join work.said
 cross join (
-    values ('default_rc3', 'WAI-SR', 0.08), ('control_chart_l1', 'WAI-SR', 0.16),
-        ('adjacent_rci', 'WAI-SR', 0.12), ('psq_direct', 'PSQ', 0.1)
+    values ('default_rc3', 'WAI-SR', 0.15), ('control_chart_l1', 'WAI-SR', 0.3),
+        ('adjacent_rci', 'WAI-SR', 0.2), ('psq_direct', 'PSQ', 0.1)
 ) as methods(method, instrument, often)
 where
     scored.session_number >= 3
@@ -437,7 +437,7 @@ select
     case when status = 'resumed' then session_number + 1 + cast(floor(u('when', place) * 6) as integer) end
         as resumed_session_number
 from work.scored cross join work.said
-where session_number >= 6 and u('stall', place) < 0.05;
+where session_number >= 6 and u('stall', place) < 0.15;
 
 insert into outcomes.fct_care_signal by name
 with kinds as (select signal, row_number() over (order by position) as n from outcomes.dim_care_signal)
@@ -459,10 +459,6 @@ from work.scored
 cross join work.said
 inner join kinds on kinds.n = 1 + hash('kind' || place) % 8
 where u('signal', place) < 0.05;
-
-insert into ops.signal_log by name
-select 'laid' as run_id, as_of, fct_care_signal.* exclude (status)
-from outcomes.fct_care_signal cross join work.said;
 
 insert into alliance.trajectory_by_session by name
 select

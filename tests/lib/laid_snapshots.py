@@ -79,7 +79,10 @@ def lay_snapshot(home: Path, laid: Laid) -> Settings:
 
 
 def _checks(failed: dict[str, str]) -> list[CheckResult]:
-    names = {"marts_session_in_an_episode": "critical", "core_scores_in_range": "warning"}
+    names = {
+        "marts_session_in_an_episode": "critical",
+        "core_scores_in_range": "warning",
+    }
     return [
         CheckResult(
             "marts",
@@ -106,13 +109,16 @@ def _write_candidate(settings: Settings, laid: Laid, run_id: str) -> None:
     con.execute(OPS_ROW_LEDGER)
     con.execute(f"set search_path = '{','.join((*SCHEMAS, 'work'))}'")
     _lay_control(con, settings, laid.as_of, run_id)
+    con.execute(f"create table control.signal_log ({contracts()['ops.signal_log']})")
+    _insert(con, "control.signal_log", ControlState(settings.home).signal_log())
     for path in sorted((PROJECT / "seeds").glob("*.csv")):
         con.execute(f"create table work.{path.stem} as from read_csv('{path}')")
     for name in REGISTRY_TABLES:  # no instruments of the clinic's own
         con.execute(f"create table control.own_{name} as from work.{name} limit 0")
     _run_models(con, _FROM_SEEDS)
     laid.fill(con)
-    _run_models(con, tuple(n.split(".")[1] for n in contracts() if n.startswith("qi.")))
+    quality = [n.split(".")[1] for n in contracts() if n.startswith("qi.")]
+    _run_models(con, (*quality, "signal_log"))
     path = candidate_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
@@ -133,19 +139,21 @@ def _lay_control(
         " ?::date::timestamp as as_of_at, null::date as known_on",
         [run_id, as_of, as_of],
     )
-    con.execute("create table control.setting (name varchar, number double, text varchar)")
-    for name, said in settings.measurement().items():
-        pair = (None, said) if isinstance(said, str) else (said, None)
-        con.execute("insert into control.setting values (?, ?, ?)", [name, *pair])
+    con.execute(
+        "create table control.setting (name varchar, number double, text varchar)"
+    )
+    said = settings.measurement().items()
+    numbers = [(name, None, v) if isinstance(v, str) else (name, v, None) for name, v in said]
+    _insert(con, "control.setting", numbers)
     con.execute(
         "create table control.process_change"
         " (chart_pattern varchar, clinic varchar, from_date date, note varchar)"
     )
-    for change in settings.qi.process_change:
-        con.execute(
-            "insert into control.process_change values (?, ?, ?::date, ?)",
-            [chart_pattern(change.chart), change.clinic, change.from_, change.note],
-        )
+    changes = [
+        (chart_pattern(change.chart), change.clinic, change.from_, change.note)
+        for change in settings.qi.process_change
+    ]
+    _insert(con, "control.process_change", changes)
 
 
 @cache
@@ -160,6 +168,12 @@ def contracts() -> dict[str, str]:
             )
     assert len(found) > 30
     return found
+
+
+def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: list[tuple]) -> None:
+    if rows:
+        marks = ", ".join("?" * len(rows[0]))
+        con.executemany(f"insert into {table} values ({marks})", rows)
 
 
 def _run_models(con: duckdb.DuckDBPyConnection, wanted: tuple[str, ...]) -> None:
