@@ -109,7 +109,7 @@ class Funnel:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Boxes from left to right, each with a head and lines, joined by arrows."""
+    """Boxes from top to bottom, each with a head and two lines, joined by arrows."""
 
     id: str
     title: str
@@ -383,7 +383,7 @@ class Laid:
     ticks: Sequence[tuple[float, str]] = ()
 
 
-ROW = 34
+ROW = 32
 
 
 def _draw_dots(chart: DotChart) -> Laid:
@@ -422,7 +422,7 @@ def _draw_funnel(chart: Funnel) -> dict[str, Any]:
         if u[name] is not None
     ]
     ticks = _axis(min(values, default=0.0), max(values, default=1.0), "share")
-    left, right, top, bottom = 52.0, 620.0, 16.0, 300.0
+    left, right, top, bottom = 48.0, 560.0, 16.0, 300.0
 
     def x(n: float) -> float:
         return round(left + (right - left) * n / x_ticks[-1], 1)
@@ -467,18 +467,16 @@ def _funnel_columns(unit: Row) -> tuple[str, str, str, str]:
 
 
 def _draw_lineage(chart: Lineage) -> dict[str, Any]:
-    width, gap = 132, 22
-    tall = 40 + 16 * max([len(lines) for _, lines in chart.boxes] + [1])
+    tall, gap = 66, 24
     return {
         "chart": chart,
-        "width": len(chart.boxes) * (width + gap) - gap + 4,
-        "height": tall + 4,
-        "box": (width, tall),
+        "height": len(chart.boxes) * (tall + gap) - gap + 2,
+        "tall": tall,
+        "gap": gap,
         "boxes": [
-            (2 + n * (width + gap), head, lines)
+            (1 + n * (tall + gap), head, lines)
             for n, (head, lines) in enumerate(chart.boxes)
         ],
-        "gap": gap,
     }
 
 
