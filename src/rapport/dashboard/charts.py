@@ -128,7 +128,7 @@ def nice_ticks(low: float, high: float, n: int = 4) -> list[float]:
         low, high = low - 0.5, high + 0.5
     rough = (high - low) / n
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(f * power for f in (1, 2, 2.5, 5, 10) if f * power >= rough * 0.999)
+    step = next(f * power for f in (1, 2, 5, 10) if f * power >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(step * k, 9) for k in range(first, last + 1)]
 
@@ -387,9 +387,13 @@ ROW = 32
 
 
 def _draw_dots(chart: DotChart) -> Laid:
-    ticks = [(x, f"{x * 100:.0f} %") for x in (0, 0.25, 0.5, 0.75, 1)]
+    """Share one axis from 0; it ends at the first round share that holds everything."""
+    ends = [x for d in chart.dots for x in (d.value, d.high) if x is not None]
+    most = max([*ends, chart.overall or 0.0])
+    end = next((e for e in (0.1, 0.2, 0.4, 0.6) if most <= e), 1.0)
+    ticks = [(n / 4, f"{half_up(end * 25 * n, 1).removesuffix('.0')} %") for n in range(5)]
     rows = [(ROW * n + 30.0, dot) for n, dot in enumerate(chart.dots)]
-    return Laid(chart, ROW * len(rows) + 44, rows, ticks=ticks)
+    return Laid(chart, ROW * len(rows) + 44, rows, end, ticks)
 
 
 def _draw_bars(chart: BarChart) -> Laid:

@@ -295,7 +295,7 @@ order by
     months.month
 """
 
-# What became of the primary ruptures of the funnel's twelve months. Monthly tables hide
+# What became of the ruptures of the funnel's twelve months. Monthly tables hide
 # a small service's settled ruptures; a year of them can be shown when enough people and
 # enough settled ruptures stand behind it.
 FLOW = """
@@ -318,10 +318,6 @@ counted as (
             ruptures.status in ('unresolved', 'unresolved_at_close')
         ) as n_unrepaired
     from alliance.fct_rupture as ruptures
-    inner join alliance.rupture_cohort as cohorts
-        on ruptures.episode_key = cohorts.episode_key
-        and ruptures.method = cohorts.method
-        and ruptures.instrument = cohorts.instrument
     inner join core.fct_episode as episodes
         on ruptures.episode_key = episodes.episode_key
     inner join year

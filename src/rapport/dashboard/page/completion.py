@@ -35,6 +35,7 @@ def _form(
         "series": series,
         "rows": rows[form, "all"],
         "chart": time_chart(series, f"{shown(form, 'word')}: share completed"),
+        "why": why_empty(series.points),
         "clinics": clinics,
         "older": _older(clinics, form, rows),
     }

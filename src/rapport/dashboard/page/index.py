@@ -7,7 +7,7 @@ from typing import Any
 
 from rapport.dashboard import queries
 from rapport.dashboard.page.completion import FORMS
-from rapport.dashboard.page.parts import slug
+from rapport.dashboard.page.parts import grouped, slug
 from rapport.dashboard.snapshot import Series, Snapshot
 from rapport.dashboard.words import Row
 
@@ -44,6 +44,7 @@ def page(snapshot: Snapshot) -> dict[str, Any]:
         "previous": before[0]["as_of"] if before else None,
         "signals": snapshot.rows(queries.SIGNAL_COUNTS, **night)[0],
         "charts": charts,
+        "by_page": grouped(charts, "page"),
         "signalling": [c for c in charts if _signals(c["variation"])],
         "n_concern": _count(charts, "concern"),
         "n_improvement": _count(charts, "improvement"),

@@ -22,8 +22,8 @@ def page(snapshot: Snapshot) -> dict[str, Any]:
     by_instrument = grouped(snapshot.rows(queries.OUTCOMES), "instrument")
     found = [_instrument(snapshot, name, rows) for name, rows in by_instrument.items()]
     return {
-        "instruments": [entry for entry in found if entry["was_used"]],
-        "unused": [entry["name"] for entry in found if not entry["was_used"]],
+        "instruments": [entry for entry in found if entry["is_drawn"]],
+        "others": [entry for entry in found if not entry["is_drawn"]],
     }
 
 
@@ -40,9 +40,10 @@ def _instrument(snapshot: Snapshot, name: str, rows: list[Row]) -> dict[str, Any
                 "why": why_empty(series.points),
             }
         )
-    # Paired only with itself: a month in which every episode lacks a second score.
-    was_used = any(row["n_paired"] != 0 for row in rows)
     return {
-        "name": name, "rows": rows, "month": latest(rows), "charts": charts,
-        "was_used": was_used,
-    }  # fmt: skip
+        "name": name,
+        "rows": rows,
+        "month": latest(rows),
+        "charts": charts,
+        "is_drawn": not all(chart["why"] for chart in charts),
+    }

@@ -64,10 +64,13 @@ def _bars(ledger: list[dict[str, Any]]) -> BarChart:
     by_table = grouped(ledger, "table_name")
     bars = []
     for table, rows in sorted(by_table.items()):
-        parts = tuple((css, sum(r[column] for r in rows)) for column, css, _ in PARTS)
-        bars.append(Bar(table.replace("_", " "), parts, f"{sum(r['rows_in'] for r in rows):,}"))
+        n_rows = sum(r["rows_in"] for r in rows)
+        parts = tuple(
+            (css, sum(r[column] for r in rows) / (n_rows or 1)) for column, css, _ in PARTS
+        )
+        bars.append(Bar(table.replace("_", " "), parts, f"{n_rows:,} rows"))
     legend = tuple((css, label) for _, css, label in PARTS)
-    return BarChart("ledger", "Delivered rows by table, and where they went", bars, None, legend)  # fmt: skip
+    return BarChart("ledger", "Where the rows of each table went", bars, 1.0, legend)
 
 
 def _lineage(

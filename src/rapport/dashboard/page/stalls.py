@@ -7,7 +7,7 @@ from typing import Any
 
 from rapport.dashboard import queries
 from rapport.dashboard.charts import Bar, BarChart
-from rapport.dashboard.page.parts import grouped, newest, slug
+from rapport.dashboard.page.parts import grouped, newest, slug, why_empty
 from rapport.dashboard.snapshot import Snapshot
 from rapport.dashboard.words import Row, period_name, said
 
@@ -35,6 +35,7 @@ def _instrument(snapshot: Snapshot, name: str, rows: Sequence[Row]) -> dict[str,
         "period": period_name(start, months),
         "all": of_period["all"],
         "weakest": weakest,
+        "why": why_empty([r for r in rows if r["component"] == "all"], "n_spells"),
         "rows": [{**r, "period": period_name(r["period_start"], months)} for r in rows],
         "chart": BarChart(
             slug("stalls", name),
