@@ -212,7 +212,7 @@ _READ = """
             .filter(a => a.startsWith('on')),
         ids: all(document, '[id]').map(e => e.id),
         links: all(document, 'a[href]').map(a => a.getAttribute('href')),
-        nav: all(document, 'nav a[href]').map(a => a.getAttribute('href')),
+        nav: all(document.querySelector('nav') || document.body, 'a[href]').map(a => a.getAttribute('href')),
         pictures: all(document, 'svg').map(s => ({
             role: s.getAttribute('role'), hidden: s.getAttribute('aria-hidden'),
             in_figure: s.closest('figure') !== null})),
