@@ -133,7 +133,7 @@ def nice_ticks(low: float, high: float, n: int = 4) -> list[float]:
     return [round(step * k, 9) for k in range(first, last + 1)]
 
 
-def _axis(low: float, high: float, unit: Kind) -> list[float]:
+def _axis(low: float, high: float, unit: Kind, n: int = 6) -> list[float]:
     """Return the ticks of a time chart; shares and rates stay within their bounds."""
     pad = (high - low) * 0.06
     if unit == "share":
@@ -144,7 +144,7 @@ def _axis(low: float, high: float, unit: Kind) -> list[float]:
         low, high = max(0.0, low - pad), high + pad
     else:
         low, high = low - pad, high + pad
-    ticks = nice_ticks(low, high)
+    ticks = nice_ticks(low, high, n)
     return [t for t in ticks if unit != "share" or -1e-9 <= t <= 1 + 1e-9]
 
 
@@ -197,7 +197,7 @@ class _Plane:
         last = months[-1].year * 12 + months[-1].month if months else 0
         self.step = (self.right - self.left) / (last - self._first + 1)
         low, high = chart.span or _span(chart)
-        self.ticks = _axis(low, high, chart.unit)
+        self.ticks = _axis(low, high, chart.unit, 6 if chart.size == "full" else 4)
         self._low, self._high = self.ticks[0], self.ticks[-1]
 
     def x(self, month: date) -> float:
