@@ -403,16 +403,26 @@ def _draw_bars(chart: BarChart) -> Laid:
 
 
 def _draw_flow(chart: Flow) -> Laid:
-    """Share the height out to the ends by their numbers; the smallest can still be read."""
+    """Share the height out to the ends by their numbers, with room for each label."""
     sizes = [max(sum(n for _, n in end.parts) / (chart.n or 1), 0.0) for end in chart.ends]
-    rows, top = [], 10.0
-    start = 10.0
+    rows, top, start = [], 10.0, 10.0
     for end, size in zip(chart.ends, sizes, strict=True):
-        tall = max(26.0, 150 * size)
-        rows.append((top, (end, tall, start, 150 * size)))
-        top += tall + 12
-        start += 150 * size
-    return Laid(chart, int(max(top, 176)), rows)
+        tall, room = 150 * size, max(28.0, 150 * size)
+        rows.append((top + (room - tall) / 2, (end, tall, start)))
+        top += room + 8
+        start += tall
+    return Laid(chart, int(max(top, 170)), rows)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One unit of a funnel; its number stands on the side away from the centre."""
+
+    x: float
+    y: float
+    is_outside: bool
+    number: int
+    is_above: bool
 
 
 def _draw_funnel(chart: Funnel) -> dict[str, Any]:
@@ -451,9 +461,15 @@ def _draw_funnel(chart: Funnel) -> dict[str, Any]:
         "target": y(chart.target) if chart.target is not None and drawn else None,
         "lines": lines,
         "marks": [
-            (x(u["denominator"]), y(u["value"]), u["position"] or "none", n)
+            Mark(
+                x(u["denominator"]),
+                y(u["value"]),
+                u["position"] in ("low", "high"),
+                n,
+                chart.target is None or u["value"] >= chart.target,
+            )
             for n, u in enumerate(chart.units, 1)
-            if u in drawn
+            if u["value"] is not None and u["denominator"]
         ],
         "stems": [
             (x(u["denominator"]), y(u[c[0]]), y(u[c[3]]))

@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,7 @@ def _contents(file: str) -> Callable[[Snapshot], dict[str, Any]]:
     return contents
 
 
+@cache
 def page_environment() -> Environment:
     """Return the templates, escaping every value."""
     environment = Environment(

@@ -6,9 +6,9 @@ from typing import Any
 
 from rapport.dashboard import queries
 from rapport.dashboard.charts import Funnel
-from rapport.dashboard.page.parts import grouped, slug
+from rapport.dashboard.page.parts import grouped, slug, why_empty
 from rapport.dashboard.snapshot import Snapshot
-from rapport.dashboard.words import Row
+from rapport.dashboard.words import Row, is_hidden
 
 INDICATORS = {
     "completion_alliance": "alliance forms completed by clients",
@@ -45,6 +45,8 @@ def _funnel(snapshot: Snapshot, indicator: str, rows: list[Row]) -> dict[str, An
         "units": units,
         "first": rows[0],
         "outside": [u["label"] for u in units if u["position"] in ("low", "high")],
+        "n_hidden": sum(is_hidden(u, "value", "denominator") for u in units),
+        "why": why_empty(units),
         "judged": [u for u in units if u["position"] is not None],
         "chart": Funnel(slug("funnel", indicator), f"Clinics: {label}", units, rows[0]["target"]),
     }  # fmt: skip
