@@ -1,5 +1,6 @@
 """A model's SQL with given tables in place of its refs, for many cases in one query."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ class _Adapter:
         ) or getattr(self.module, f"default__{name}")  # fmt: skip
 
 
-def render(body: str, settings: dict[str, float]) -> str:
-    """Render SQL that uses the project's macros; a ref is the table of that name."""
+@cache
+def _environment(settings: tuple[tuple[str, float], ...] | None) -> jinja2.Environment:
+    """Return the project's macros, read once; ``setting`` is a literal where one is given."""
     adapter = _Adapter()
     environment = jinja2.Environment(extensions=["jinja2.ext.do"])
     environment.globals.update(
@@ -31,19 +33,31 @@ def render(body: str, settings: dict[str, float]) -> str:
     macros = [
         path.read_text("utf-8")
         for path in sorted((PROJECT / "macros").glob("*.sql"))
-        if path.name != "setting.sql"
+        if settings is None or path.name != "setting.sql"
     ]
-    settled = "".join(
-        f"{{% if name == '{name}' %}}{value!r}{{% endif %}}"
-        for name, value in settings.items()
+    if settings is not None:
+        settled = "".join(
+            f"{{% if name == '{name}' %}}{value!r}{{% endif %}}"
+            for name, value in settings
+        )
+        macros.insert(0, "{% macro setting(name) -%}" + settled + "{%- endmacro %}")
+    adapter.module = environment.from_string("\n".join(macros)).module
+    environment.globals.update(
+        {name: said for name, said in vars(adapter.module).items() if name[0] != "_"}
     )
-    said = "{% macro setting(name) -%}" + settled + "{%- endmacro %}"
-    source = "\n".join([said, *macros])
-    adapter.module = environment.from_string(source).module
-    return environment.from_string(source + "\n" + body).render()
+    return environment
 
 
-def model(name: str, settings: dict[str, float]) -> str:
+def render(body: str, settings: dict[str, float] | None) -> str:
+    """Render SQL that uses the project's macros; a ref is the table of that name.
+
+    Without settings they are read from ``control.setting``, as in a build.
+    """
+    key = None if settings is None else tuple(sorted(settings.items()))
+    return _environment(key).from_string(body).render()
+
+
+def model(name: str, settings: dict[str, float] | None) -> str:
     """Render a model."""
     [path] = Path(PROJECT / "models").rglob(f"{name}.sql")
     return render(path.read_text("utf-8"), settings)
