@@ -39,7 +39,10 @@ def test_every_page_is_written_whatever_the_service(
         assert text.rstrip().endswith("</html>"), name
         # Words for a reader, not for the machine that wrote them.
         said = re.sub(
-            r"<(style|pre|code).*?</\1>|<th scope=\"col\".*?</th>", "", text, flags=re.DOTALL
+            r"<(style|pre|code).*?</\1>|<th scope=\"col\".*?</th>",
+            "",
+            text,
+            flags=re.DOTALL,
         )
         assert not re.search(r"\b(None|nan|NaN|inf|Undefined|True|False)\b", said), name
 

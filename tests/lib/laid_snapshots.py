@@ -143,7 +143,9 @@ def _lay_control(
         "create table control.setting (name varchar, number double, text varchar)"
     )
     said = settings.measurement().items()
-    numbers = [(name, None, v) if isinstance(v, str) else (name, v, None) for name, v in said]
+    numbers = [
+        (name, None, v) if isinstance(v, str) else (name, v, None) for name, v in said
+    ]
     _insert(con, "control.setting", numbers)
     con.execute(
         "create table control.process_change"

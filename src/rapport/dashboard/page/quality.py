@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rapport.dashboard import queries
 from rapport.dashboard.charts import Bar, BarChart, Lineage
 from rapport.dashboard.page.parts import grouped
 from rapport.dashboard.snapshot import Snapshot
-from rapport.dashboard.words import Row, listed
+from rapport.dashboard.words import Row, isolated, listed
 
 PARTS = (
     ("rows_loaded", "", "loaded"),
@@ -17,6 +18,7 @@ PARTS = (
     ("rows_footer", "b3", "title and total rows"),
     ("rows_blank", "b4", "blank"),
 )
+PAGES_MADE = 13
 COUNTED = ("rows_in", *(column for column, _, _ in PARTS))
 
 
@@ -29,6 +31,7 @@ def page(snapshot: Snapshot) -> dict[str, Any]:
     n_deliveries = snapshot.rows(queries.N_DELIVERIES)[0]["n"]
     deliveries = snapshot.rows(queries.LAST_DELIVERIES, as_of=snapshot.as_of)
     n_passed = sum(check["passed"] for check in checks)
+    stages = _stages(snapshot, total, deliveries, checks)
     return {
         "total": total,
         "n_deliveries": n_deliveries,
@@ -41,7 +44,8 @@ def page(snapshot: Snapshot) -> dict[str, Any]:
         "n_passed": n_passed,
         "findings": snapshot.rows(queries.FINDINGS),
         "forms": snapshot.rows(queries.FORMS_WITHOUT_SESSION, minimum=minimum),
-        "lineage": _lineage(snapshot, total, n_deliveries, deliveries, n_passed, len(checks)),
+        "stages": [asdict(stage) for stage in stages],
+        "lineage": _lineage(stages),
     }  # fmt: skip
 
 
@@ -74,34 +78,41 @@ def _bars(ledger: list[dict[str, Any]]) -> BarChart:
     return BarChart("ledger", "Where the rows of each table went", bars, 1.0, legend)
 
 
-def _lineage(
-    snapshot: Snapshot,
-    total: Row,
-    n_deliveries: int,
-    deliveries: list[dict[str, Any]],
-    n_passed: int,
-    n_checks: int,
-) -> Lineage:
-    sources = [row["source"] for row in deliveries]
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the way: what is counted there, and one thing to know of it."""
+
+    stage: str
+    n: int
+    what: str
+    note: str
+
+
+def _stages(
+    snapshot: Snapshot, total: Row, deliveries: list[dict[str, Any]], checks: list[Any]
+) -> list[Stage]:
+    sources = [isolated(row["source"]) for row in deliveries]
     named = listed(sources) if len(sources) < 3 else f"{len(sources)} sources"
     sizes = {
-        row["schema_name"]: row["n_tables"]
-        for row in snapshot.rows(queries.SCHEMA_SIZES)
+        r["schema_name"]: r["n_tables"] for r in snapshot.rows(queries.SCHEMA_SIZES)
     }
+    n_marts = sum(n for name, n in sizes.items() if name != "qi")
     hidden = snapshot.rows(queries.HIDDEN_ROWS)[0]
-    return Lineage(
-        "lineage",
-        "The way of the data, from the sources to these pages",
-        (
-            ("Sources", (named or "none yet", f"{n_deliveries:,} deliveries")),
-            ("Door", (f"{total['rows_in']:,} rows came in",
-                      f"{total['rows_quarantined']:,} to quarantine")),
-            ("Bronze", (f"{total['rows_loaded']:,} rows loaded", "keyed, typed, never changed")),
-            ("Marts", (", ".join(f"{name} {n}" for name, n in sizes.items() if name != "qi")
-                       + " tables", "every clinical rule is here")),
-            ("qi tables", (f"{hidden['n_rows']:,} rows",
-                           f"{hidden['n_hidden']:,} hidden, small groups")),
-            ("Gate", (f"{n_passed} of {n_checks} checks passed", "or the night is refused")),
-            ("Pages", ("this snapshot alone", "no key, no name, no therapist")),
-        ),
-    )  # fmt: skip
+    n_passed = sum(check["passed"] for check in checks)
+    n_deliveries = snapshot.rows(queries.N_DELIVERIES)[0]["n"]
+    to_quarantine = f"{total['rows_quarantined']:,} to quarantine"
+    return [
+        Stage("Sources", n_deliveries, "deliveries", named or "none yet"),
+        Stage("Door", total["rows_in"], "rows came in", to_quarantine),
+        Stage("Bronze", total["rows_loaded"], "rows loaded", "keyed, typed, never changed"),
+        Stage("Marts", n_marts, "tables", "every clinical rule is here"),
+        Stage("qi tables", hidden["n_rows"], "rows", f"{hidden['n_hidden']:,} rows hidden"),
+        Stage("Gate", n_passed, "checks passed", f"of {len(checks):,}"),
+        Stage("Pages", PAGES_MADE, "pages", "from this snapshot alone"),
+    ]  # fmt: skip
+
+
+def _lineage(stages: list[Stage]) -> Lineage:
+    boxes = [(s.stage, (f"{s.n:,} {s.what}", s.note)) for s in stages]
+    title = "The way of the data, from the sources to these pages"
+    return Lineage("lineage", title, boxes)
