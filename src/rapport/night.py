@@ -297,9 +297,17 @@ def publish(settings: Settings, run_id: str) -> Safe:
 
 def dashboard(settings: Settings, run_id: str = "") -> Safe:
     """Write the pages from the published snapshot."""
-    from rapport.dashboard import write_dashboard
+    from rapport.dashboard import Notice, write_dashboard
 
-    path = write_dashboard(settings, notice_of(settings))
+    state = ControlState(settings.home)
+    runs = state.runs()
+    is_refused = bool(runs) and runs[-1].outcome == "refused"
+    notice = Notice(
+        tuple(notice_of(settings)),
+        n_quarantined=len({row["batch_id"] for row in state.refusals()}),
+        refused=runs[-1].as_of if is_refused else None,
+    )
+    path = write_dashboard(settings, notice)
     return {"n_pages": len(list(path.parent.glob("*.html")))}
 
 

@@ -1,5 +1,6 @@
 """Whole nights on the tracked sample: repeated, shuffled, refused, asked."""
 
+import csv
 import json
 import os
 import random
@@ -207,3 +208,51 @@ def test_no_published_file_holds_a_source_id(sample: Home) -> None:
         for path in Path(sample.path / folder).rglob("*"):
             if path.is_file():
                 assert b"P000001" not in path.read_bytes(), path.name
+
+
+# What names a person, a visit, a form or a worker in an export.
+_NAMING = {
+    "client_id", "session_id", "therapist_id", "episode_id", "administration_id",
+    "goal_id", "birth_date", "postal_code",
+}  # fmt: skip
+
+
+def test_no_page_shows_what_the_inbox_calls_anyone(sample: Home) -> None:
+    """Pages hold no id, raw or keyed; the digest keys of clients and episodes alone."""
+    named: dict[str, set[str]] = {column: set() for column in _NAMING}
+    for path in (sample.path / "inbox").rglob("*.csv"):
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                for column in _NAMING & row.keys():
+                    named[column].add(row[column] or "")
+    assert all(len(values) > 3 for values in named.values())
+    ids = set().union(*named.values()) - {""}
+    keys: dict[str, set[str]] = {}
+    with duckdb.connect(
+        sample.path / "published" / "rapport.duckdb", read_only=True
+    ) as con:
+        for kind, table_name in [("client", "core.dim_client"),
+                                 ("therapist", "core.dim_therapist"),
+                                 ("episode", "core.fct_episode"),
+                                 ("session", "core.fct_session")]:  # fmt: skip
+            found = con.execute(f"select {kind}_key from {table_name}").fetchall()
+            keys[kind] = {key for (key,) in found}
+    pages = [*(sample.path / "dashboard").iterdir()]
+    assert len(pages) == 13
+    for path in pages:
+        words = _words(path)
+        assert not words & ids, path.name
+        assert not words & set().union(*keys.values()), path.name
+    digests = [*(sample.path / "digest").iterdir()]
+    assert {path.suffix for path in digests} == {".json", ".html"}
+    for path in digests:
+        words = _words(path)
+        assert not words & ids, path.name
+        assert words & keys["client"] and words & keys["episode"], path.name
+        assert not words & (keys["therapist"] | keys["session"]), path.name
+
+
+def _words(path: Path) -> set[str]:
+    """Return what stands between spaces and marks, whole and in the parts of a hyphen."""
+    whole = set(re.findall(r"[A-Za-z0-9_-]+", path.read_text("utf-8")))
+    return whole | {part for word in whole for part in word.split("-")}

@@ -8,6 +8,7 @@ import duckdb
 _NIGHTS = {
     "ops.run", "ops.check_result", "ops.delivery", "ops.signal_log",
     "ops.signal_erasure", "ops.change_log",
+    "ops.baseline_correction",
 }  # fmt: skip
 
 

@@ -109,7 +109,7 @@ class Funnel:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Boxes from left to right, each with a head and lines, joined by arrows."""
+    """Boxes from top to bottom, each with a head and two lines, joined by arrows."""
 
     id: str
     title: str
@@ -128,12 +128,12 @@ def nice_ticks(low: float, high: float, n: int = 4) -> list[float]:
         low, high = low - 0.5, high + 0.5
     rough = (high - low) / n
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(f * power for f in (1, 2, 2.5, 5, 10) if f * power >= rough * 0.999)
+    step = next(f * power for f in (1, 2, 5, 10) if f * power >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(step * k, 9) for k in range(first, last + 1)]
 
 
-def _axis(low: float, high: float, unit: Kind) -> list[float]:
+def _axis(low: float, high: float, unit: Kind, n: int = 6) -> list[float]:
     """Return the ticks of a time chart; shares and rates stay within their bounds."""
     pad = (high - low) * 0.06
     if unit == "share":
@@ -144,7 +144,7 @@ def _axis(low: float, high: float, unit: Kind) -> list[float]:
         low, high = max(0.0, low - pad), high + pad
     else:
         low, high = low - pad, high + pad
-    ticks = nice_ticks(low, high)
+    ticks = nice_ticks(low, high, n)
     return [t for t in ticks if unit != "share" or -1e-9 <= t <= 1 + 1e-9]
 
 
@@ -199,7 +199,7 @@ class _Plane:
         last = months[-1].year * 12 + months[-1].month if months else 0
         self.step = (self.right - self.left) / (last - self._first + 1)
         low, high = chart.span or _span(chart)
-        self.ticks = _axis(low, high, chart.unit)
+        self.ticks = _axis(low, high, chart.unit, 6 if chart.size == "full" else 4)
         self._low, self._high = self.ticks[0], self.ticks[-1]
 
     def x(self, month: date) -> float:
@@ -385,13 +385,19 @@ class Laid:
     ticks: Sequence[tuple[float, str]] = ()
 
 
-ROW = 34
+ROW = 32
 
 
 def _draw_dots(chart: DotChart) -> Laid:
-    ticks = [(x, f"{x * 100:.0f} %") for x in (0, 0.25, 0.5, 0.75, 1)]
+    """Share one axis from 0; it ends at the first round share that holds everything."""
+    ends = [x for d in chart.dots for x in (d.value, d.high) if x is not None]
+    most = max([*ends, chart.overall or 0.0])
+    end = next((e for e in (0.1, 0.2, 0.4, 0.6) if most <= e), 1.0)
+    ticks = [
+        (n / 4, f"{half_up(end * 25 * n, 1).removesuffix('.0')} %") for n in range(5)
+    ]
     rows = [(ROW * n + 30.0, dot) for n, dot in enumerate(chart.dots)]
-    return Laid(chart, ROW * len(rows) + 44, rows, ticks=ticks)
+    return Laid(chart, ROW * len(rows) + 44, rows, end, ticks)
 
 
 def _draw_bars(chart: BarChart) -> Laid:
@@ -401,18 +407,28 @@ def _draw_bars(chart: BarChart) -> Laid:
 
 
 def _draw_flow(chart: Flow) -> Laid:
-    """Share the height out to the ends by their numbers; the smallest can still be read."""
+    """Share the height out to the ends by their numbers, with room for each label."""
     sizes = [
         max(sum(n for _, n in end.parts) / (chart.n or 1), 0.0) for end in chart.ends
     ]
-    rows, top = [], 10.0
-    start = 10.0
+    rows, top, start = [], 10.0, 10.0
     for end, size in zip(chart.ends, sizes, strict=True):
-        tall = max(26.0, 150 * size)
-        rows.append((top, (end, tall, start, 150 * size)))
-        top += tall + 12
-        start += 150 * size
-    return Laid(chart, int(max(top, 176)), rows)
+        tall, room = 150 * size, max(28.0, 150 * size)
+        rows.append((top + (room - tall) / 2, (end, tall, start)))
+        top += room + 8
+        start += tall
+    return Laid(chart, int(max(top, 170)), rows)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One unit of a funnel; its number stands on the side away from the centre."""
+
+    x: float
+    y: float
+    is_outside: bool
+    number: int
+    is_above: bool
 
 
 def _draw_funnel(chart: Funnel) -> dict[str, Any]:
@@ -426,7 +442,7 @@ def _draw_funnel(chart: Funnel) -> dict[str, Any]:
         if u[name] is not None
     ]
     ticks = _axis(min(values, default=0.0), max(values, default=1.0), "share")
-    left, right, top, bottom = 52.0, 620.0, 16.0, 300.0
+    left, right, top, bottom = 48.0, 560.0, 16.0, 300.0
 
     def x(n: float) -> float:
         return round(left + (right - left) * n / x_ticks[-1], 1)
@@ -453,9 +469,15 @@ def _draw_funnel(chart: Funnel) -> dict[str, Any]:
         "target": y(chart.target) if chart.target is not None and drawn else None,
         "lines": lines,
         "marks": [
-            (x(u["denominator"]), y(u["value"]), u["position"] or "none", n)
+            Mark(
+                x(u["denominator"]),
+                y(u["value"]),
+                u["position"] in ("low", "high"),
+                n,
+                chart.target is None or u["value"] >= chart.target,
+            )
             for n, u in enumerate(chart.units, 1)
-            if u in drawn
+            if u["value"] is not None and u["denominator"]
         ],
         "stems": [
             (x(u["denominator"]), y(u[c[0]]), y(u[c[3]]))
@@ -473,18 +495,16 @@ def _funnel_columns(unit: Row) -> tuple[str, str, str, str]:
 
 
 def _draw_lineage(chart: Lineage) -> dict[str, Any]:
-    width, gap = 132, 22
-    tall = 40 + 16 * max([len(lines) for _, lines in chart.boxes] + [1])
+    tall, gap = 66, 24
     return {
         "chart": chart,
-        "width": len(chart.boxes) * (width + gap) - gap + 4,
-        "height": tall + 4,
-        "box": (width, tall),
+        "height": len(chart.boxes) * (tall + gap) - gap + 2,
+        "tall": tall,
+        "gap": gap,
         "boxes": [
-            (2 + n * (width + gap), head, lines)
+            (1 + n * (tall + gap), head, lines)
             for n, (head, lines) in enumerate(chart.boxes)
         ],
-        "gap": gap,
     }
 
 

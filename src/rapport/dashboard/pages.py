@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from markupsafe import Markup
 
 from rapport.dashboard import words
 from rapport.dashboard.charts import Chart, laid_out
+from rapport.dashboard.page.parts import slug
 from rapport.dashboard.snapshot import Notice, Series, Snapshot
 from rapport.settings import Settings
 from rapport.warehouse import open_published
@@ -29,6 +31,17 @@ from rapport.warehouse import open_published
 PAGES: Mapping[str, str] = {
     "index.html": "This morning",
     "completion.html": "Completion",
+    "alliance.html": "Alliance",
+    "early.html": "Early alliance",
+    "ruptures.html": "Ruptures",
+    "stalls.html": "Stalls",
+    "outcomes.html": "Outcomes",
+    "endings.html": "Endings",
+    "clinics.html": "Clinics",
+    "equity.html": "Equity",
+    "strengthening.html": "Strengthening",
+    "quality.html": "Data quality",
+    "glossary.html": "Glossary",
 }
 _ICONS = {
     "common_cause": ("common", "", "no sign of change"),
@@ -97,6 +110,7 @@ def _contents(file: str) -> Callable[[Snapshot], dict[str, Any]]:
     return contents
 
 
+@cache
 def page_environment() -> Environment:
     """Return the templates, escaping every value."""
     environment = Environment(
@@ -118,6 +132,7 @@ def page_environment() -> Environment:
         isolated=words.isolated,
         listed=words.listed,
         laid_out=laid_out,
+        slug=slug,
         clipped_sides=_clipped_sides,
         icon_words=lambda variation: _ICONS[variation],
     )

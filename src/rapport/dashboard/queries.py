@@ -222,7 +222,7 @@ ranked as (
         entries.as_of <= night_before.as_of
         and (entries.as_of < $as_of or entries.run_id <> $run)
 )
-select signal_key, closed_on is null from ranked where choice = 1
+select signal_key, closed_on is null as was_open from ranked where choice = 1
 """
 
 ERASED_SINCE = """
@@ -234,4 +234,286 @@ where erased_at > $since
 
 COMPLETION = """
 select * from qi.completion_monthly order by form, clinic_key, month
+"""
+
+ALLIANCE = """
+select * from qi.alliance_monthly
+where clinic_key = 'all' and component = 'total'
+order by instrument, rater, month
+"""
+
+
+def _interval(name: str, x: str, n: str) -> str:
+    """Return two columns: the ends of the 95 % interval of x out of n (Wilson 1927)."""
+    middle = f"({x} + 1.920729440648)"
+    half = (
+        f"1.959964 * sqrt({x} * ({n} - {x}) / nullif({n}, 0)::double + 0.960364720324)"
+    )
+    width = f"({n} + 3.841458881296)"
+    return (
+        f"greatest(({middle} - {half}) / {width}, 0) as {name}_low,"
+        f" least(({middle} + {half}) / {width}, 1) as {name}_high"
+    )
+
+
+EARLY = f"""
+select
+    *,
+    {_interval("dropout", "n_dropout", "n_ended")},
+    {_interval("improved", "n_improved", "n_outcome")},
+    {_interval("weak", "n_weak", "n_banded")}
+from qi.early_alliance where clinic_key = 'all'
+order by period_start, array_position(['all', 'weak', 'moderate', 'strong', 'none'], band)
+"""
+
+STRENGTHENING = f"""
+select *, {_interval("repaired", "n_repaired", "n_settled")}
+from qi.strengthening_after_rupture where clinic_key = 'all'
+order by
+    period_start,
+    array_position(
+        ['all', 'any', 'destigmatize', 'compassion', 'co_create', 'none'], work
+    )
+"""
+
+STALLS = """
+select * from qi.stall_by_component where clinic_key = 'all'
+order by
+    instrument, period_start,
+    array_position(['all', 'goal', 'task', 'bond', 'none'], component)
+"""
+
+RUPTURES = """
+select
+    months.*,
+    case when methods.is_retrospective then 'yes' else 'no' end as retrospective,
+    coalesce(methods.source, '') as source
+from qi.rupture_repair_monthly as months
+left join alliance.dim_rupture_method as methods on months.method = methods.method
+where months.clinic_key = 'all'
+order by
+    months.method <> 'default_rc3', months.method, months.instrument,
+    array_position(['all', 'goal', 'task', 'bond', 'none'], months.lead_component),
+    months.month
+"""
+
+# What became of the ruptures of the funnel's twelve months. Monthly tables hide
+# a small service's settled ruptures; a year of them can be shown when enough people and
+# enough settled ruptures stand behind it.
+FLOW = """
+with year as (
+    select min(window_start) as starts_on, max(window_end) as ends_on
+    from qi.clinic_funnel
+),
+counted as (
+    select
+        ruptures.instrument,
+        min(year.starts_on) as window_start,
+        min(year.ends_on) as window_end,
+        count(distinct episodes.client_key) as n_clients,
+        count(*) as n_ruptures,
+        count(*) filter (ruptures.status <> 'pending') as n_settled,
+        count(*) filter (ruptures.status = 'resolved') as n_resolved,
+        count(*) filter (ruptures.status = 'late_repair') as n_late_repair,
+        count(*) filter (ruptures.status = 'pending') as n_pending,
+        count(*) filter (
+            ruptures.status in ('unresolved', 'unresolved_at_close')
+        ) as n_unrepaired
+    from alliance.fct_rupture as ruptures
+    inner join core.fct_episode as episodes
+        on ruptures.episode_key = episodes.episode_key
+    inner join year
+        on ruptures.onset_date between year.starts_on and year.ends_on
+    where ruptures.method = 'default_rc3' and ruptures.rater = 'client'
+    group by ruptures.instrument
+)
+select
+    *, n_clients < $minimum or n_settled < $minimum as suppressed,
+    false as partly_suppressed
+from counted order by instrument
+"""
+
+METHODS = """
+select * from qi.method_comparison order by method_a, method_b
+"""
+
+OUTCOMES = """
+select * from qi.outcome_monthly where clinic_key = 'all' order by instrument, month
+"""
+
+ENDINGS = """
+select * from qi.endings where clinic_key = 'all'
+order by
+    array_position(
+        ['all', 'no_rupture', 'repaired', 'pending', 'unrepaired', 'insufficient'],
+        pattern
+    ),
+    month
+"""
+
+DROPOUT_RULES = """
+select distinct dropout_rule from core.fct_episode
+where dropout_rule is not null order by dropout_rule
+"""
+
+FUNNEL = """
+select * from qi.clinic_funnel order by indicator, clinic_key
+"""
+
+EQUITY = """
+select
+    *,
+    case
+        when value is null or ci_low is null then null
+        else overall_value between ci_low and ci_high
+    end as includes_overall
+from qi.equity
+order by dimension, indicator, group_value = 'unknown', group_value
+"""
+
+# --- the front page
+
+SIGNAL_COUNTS = f"""
+with before as ({SIGNALS_BEFORE}),
+told as (
+    select
+        signals.closed_on is null as is_open,
+        before.was_open,
+        signals.closed_reason
+    from outcomes.fct_care_signal as signals
+    left join before on signals.signal_key = before.signal_key
+)
+select
+    count(*) filter (is_open and not coalesce(was_open, false)) as n_opened,
+    count(*) filter (
+        not is_open and was_open and closed_reason is distinct from 'withdrawn'
+    ) as n_closed,
+    count(*) filter (is_open and was_open) as n_still_open
+from told
+"""
+
+RESTATED = """
+select table_name, count(distinct month) as n_months
+from ops.change_log
+where is_past_month and table_name like 'qi.%'
+group by table_name order by table_name
+"""
+
+LAST_DELIVERIES = """
+select
+    source,
+    max(received_at)::date as received_on,
+    date_diff('day', max(received_at)::date, $as_of::date) as n_days
+from ops.delivery
+where outcome <> 'refused'
+group by source order by received_on desc, source
+"""
+
+# --- the data-quality page
+
+LEDGER = """
+select
+    source, table_name,
+    sum(rows_in)::bigint as rows_in,
+    sum(rows_loaded)::bigint as rows_loaded,
+    sum(rows_quarantined)::bigint as rows_quarantined,
+    sum(rows_filtered)::bigint as rows_filtered,
+    sum(rows_footer)::bigint as rows_footer,
+    sum(rows_blank)::bigint as rows_blank
+from ops.row_ledger
+group by source, table_name order by source, table_name
+"""
+
+N_DELIVERIES = """
+select count(*) as n from ops.delivery
+"""
+
+CHECKS = """
+select check_name, layer, table_name, severity, status, passed, observed, expected, waived
+from ops.check_result where run_id = $run
+order by
+    passed, array_position(['critical', 'warning', 'info'], severity), layer, check_name
+"""
+
+FINDINGS = """
+select finding, table_name, n_rows from ops.data_finding
+where n_rows > 0 order by finding, table_name
+"""
+
+# Valid or not, a form that names no session counts for no session's completion.
+FORMS_WITHOUT_SESSION = """
+with forms as (
+    select distinct scores.administration_key, scores.client_key, kinds.domain, scores.rater
+    from core.fct_measure_score as scores
+    inner join (select distinct instrument, domain from core.dim_instrument) as kinds
+        on scores.instrument = kinds.instrument
+    where scores.session_key is null and scores.subscale = 'total'
+),
+counted as (
+    select domain, rater, count(*) as n_forms, count(distinct client_key) as n_clients
+    from forms group by domain, rater
+)
+select
+    domain, rater,
+    case when n_clients >= $minimum then n_forms end as n_forms,
+    n_clients < $minimum as suppressed, false as partly_suppressed
+from counted order by domain, rater
+"""
+
+SCHEMA_SIZES = """
+select schema_name, count(*) as n_tables, sum(estimated_size)::bigint as n_rows
+from duckdb_tables()
+where schema_name in ('core', 'alliance', 'outcomes', 'qi')
+group by schema_name order by schema_name
+"""
+
+HIDDEN_ROWS = """
+select count(*) filter (suppressed) as n_hidden, count(*) as n_rows from (
+    select suppressed from qi.completion_monthly
+    union all select suppressed from qi.alliance_monthly
+    union all select suppressed from qi.rupture_repair_monthly
+    union all select suppressed from qi.early_alliance
+    union all select suppressed from qi.stall_by_component
+    union all select suppressed from qi.outcome_monthly
+    union all select suppressed from qi.endings
+    union all select suppressed from qi.clinic_funnel
+    union all select suppressed from qi.equity
+    union all select suppressed from qi.method_comparison
+    union all select suppressed from qi.strengthening_after_rupture
+)
+"""
+
+# --- the glossary
+
+TABLES = """
+select schema_name || '.' || table_name as table_name, coalesce(comment, '') as meaning
+from duckdb_tables()
+where schema_name in ('core', 'alliance', 'outcomes', 'qi', 'ops')
+order by table_name
+"""
+
+COLUMNS = """
+select
+    schema_name || '.' || table_name as table_name, column_name,
+    coalesce(comment, '') as meaning
+from duckdb_columns()
+where schema_name = 'qi'
+order by table_name, column_index
+"""
+
+INSTRUMENTS = """
+select
+    instrument, version, domain,
+    string_agg(distinct rater, ', ' order by rater) as raters,
+    min(citation) as citation
+from core.dim_instrument
+group by instrument, version, domain order by instrument, version
+"""
+
+RUPTURE_METHODS = """
+select
+    method, case when is_retrospective then 'yes' else 'no' end as retrospective,
+    rule, source
+from alliance.dim_rupture_method
+order by method <> 'default_rc3', method
 """

@@ -66,7 +66,7 @@ class Series:
 def latest(rows: Sequence[Row]) -> Row | None:
     """Return the last row that is complete; the newest when none is; None when none."""
     complete = [row for row in rows if not row["is_partial"]]
-    return (complete or [*rows, None])[-1]
+    return (complete or rows)[-1] if rows else None
 
 
 class Snapshot:

@@ -12,7 +12,9 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal, TypeAlias
 
 Row: TypeAlias = Mapping[str, Any]
-Kind: TypeAlias = Literal["count", "share", "score", "rate", "number", "word", "month"]
+Kind: TypeAlias = Literal[
+    "count", "whole", "share", "score", "rate", "number", "word", "month"
+]
 
 HIDDEN = "hidden to protect small groups"
 NOTHING = "no data"
@@ -38,6 +40,8 @@ def shown(value: Any, kind: Kind) -> str:
     """Return a value that is there as its page writes it."""
     if kind == "count":
         return f"{value:,}"
+    if kind == "whole":
+        return half_up(value, 0)
     if kind == "share":
         return f"{half_up(value * 100, 0)} %"
     if kind == "rate":

@@ -160,3 +160,113 @@ def _difference(grain: Grain, before: str, after: str) -> str:
     group by compared.change, compared.month
     order by compared.change, compared.month
     """
+
+
+BASELINE_CORRECTION = """
+create table ops.baseline_correction (
+    chart_id varchar not null,
+    clinic_key varchar not null,
+    segment integer not null,
+    corrected_on date not null
+)"""
+BASELINE_COMMENTS = {
+    "table ops.baseline_correction": "One row a chart, clinic, segment and night on which "
+    "data behind its frozen limits were corrected.",
+    "column ops.baseline_correction.chart_id": "Chart, as in qi.spc_series.",
+    "column ops.baseline_correction.clinic_key": "Keyed hash of the clinic, `unknown`, or "
+    "`all` for the whole service.",
+    "column ops.baseline_correction.segment": "Number of the segment, as in qi.spc_series.",
+    "column ops.baseline_correction.corrected_on": "As-of date of the night that "
+    "published the correction.",
+}
+
+
+def note_baselines(
+    con: duckdb.DuckDBPyConnection, run_id: str, before: str | None, after: str
+) -> None:
+    """Fill ``ops.baseline_correction``: earlier nights' rows, and what moved tonight.
+
+    A chart's limits are frozen from its first 24 points (quality_improvement.md 3.1), so
+    they move only when these points do. A row stays while its segment has frozen limits.
+
+    Args:
+        con: a connection with both snapshots attached.
+        run_id: the run that publishes.
+        before: the attached name of the snapshot that is replaced; None on first night.
+        after: the attached name of the new one.
+    """
+    con.execute(BASELINE_CORRECTION)
+    tables = ("qi.spc_series", "qi.spc_point")
+    if before is None or not all(_exists(con, before, table) for table in tables):
+        return
+    con.execute(
+        f"""
+        insert into ops.baseline_correction
+        with old_baselines as ({_baselines(before)}),
+        new_baselines as ({_baselines(after)})
+        select
+            new_baselines.chart_id,
+            new_baselines.clinic_key,
+            new_baselines.segment,
+            (select as_of from {after}.ops.run where run_id = $run)
+        from new_baselines
+        inner join old_baselines
+            on new_baselines.chart_id = old_baselines.chart_id
+            and new_baselines.clinic_key = old_baselines.clinic_key
+            and new_baselines.segment = old_baselines.segment
+            and new_baselines.change_note is not distinct from old_baselines.change_note
+        where new_baselines.points is distinct from old_baselines.points
+        order by 1, 2, 3
+        """,
+        {"run": run_id},
+    )
+    if _exists(con, before, "ops.baseline_correction"):
+        con.execute(
+            f"""
+            insert into ops.baseline_correction
+            select earlier.* from {before}.ops.baseline_correction as earlier
+            semi join {after}.qi.spc_series as series
+                on earlier.chart_id = series.chart_id
+                and earlier.clinic_key = series.clinic_key
+                and earlier.segment = series.segment
+                and series.limits = 'fixed'
+            """
+        )
+
+
+def _exists(con: duckdb.DuckDBPyConnection, database: str, table: str) -> bool:
+    found = con.execute(
+        "select 1 from duckdb_tables() where database_name = ?"
+        " and schema_name || '.' || table_name = ?",
+        [database, table],
+    ).fetchone()
+    return found is not None
+
+
+def _baselines(database: str) -> str:
+    """Return SQL: the points that each frozen limit comes from, one row a segment."""
+    return f"""
+        select
+            series.chart_id,
+            series.clinic_key,
+            series.segment,
+            series.change_note,
+            list(
+                (points.month, round(points.value, 9), points.numerator, points.denominator)
+                order by points.month
+            ) as points
+        from {database}.qi.spc_series as series
+        inner join (
+            select
+                *,
+                row_number() over (
+                    partition by chart_id, clinic_key, segment order by month
+                ) as place
+            from {database}.qi.spc_point where used
+        ) as points
+            on series.chart_id = points.chart_id
+            and series.clinic_key = points.clinic_key
+            and series.segment = points.segment
+        where series.limits = 'fixed' and points.place <= series.baseline_points
+        group by all
+    """

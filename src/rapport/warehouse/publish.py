@@ -19,7 +19,12 @@ from rapport.errors import DiskFull, is_disk_full
 from rapport.settings import Settings
 from rapport.state import ControlState
 from rapport.warehouse.build import _insert
-from rapport.warehouse.changes import COMMENTS, count_changes
+from rapport.warehouse.changes import (
+    BASELINE_COMMENTS,
+    COMMENTS,
+    count_changes,
+    note_baselines,
+)
 from rapport.warehouse.connections import candidate_path, published_path
 
 _OPS_RUN = """
@@ -143,7 +148,8 @@ def _write(settings: Settings, run_id: str, building: Path) -> None:
         con.execute("use snap")
         _ops_tables(con, state, run_id)
         count_changes(con, run_id, before, "snap")
-        _describe(con, {**_COMMENTS, **COMMENTS})
+        note_baselines(con, run_id, before, "snap")
+        _describe(con, {**_COMMENTS, **COMMENTS, **BASELINE_COMMENTS})
         con.execute("checkpoint snap")
         con.execute("use memory")
         con.execute("detach snap")

@@ -6,64 +6,51 @@ from typing import Any
 
 from rapport.dashboard import queries
 from rapport.dashboard.charts import TimeChart
+from rapport.dashboard.page.parts import grouped, slug, time_chart, why_empty
 from rapport.dashboard.snapshot import Clinic, Series, Snapshot
-from rapport.dashboard.words import HIDDEN, Row, cell, shown
+from rapport.dashboard.words import Row, cell, shown
 
 FORMS = ("alliance_client", "alliance_therapist", "outcome_client")
-SPAN = 60
-SPAN_SMALL = 24
+SPAN_SMALL, SPAN_OF_MANY = 24, 12
+MANY_CLINICS = 20
 
 
 def page(snapshot: Snapshot) -> dict[str, Any]:
     """Return what completion.html shows."""
-    rows: dict[tuple[str, str], list[Row]] = {}
-    for row in snapshot.rows(queries.COMPLETION):
-        rows.setdefault((row["form"], row["clinic_key"]), []).append(row)
-    shown_forms = [f for f in FORMS if (f"completion.{f}", "all") in snapshot.series]
+    rows = grouped(snapshot.rows(queries.COMPLETION), "form", "clinic_key")
+    span = SPAN_SMALL if len(snapshot.clinics) <= MANY_CLINICS else SPAN_OF_MANY
     return {
-        "forms": [_form(snapshot, f, rows) for f in shown_forms],
-        "span": SPAN_SMALL,
+        "forms": [
+            _form(snapshot, form, rows, span) for form in FORMS if (form, "all") in rows
+        ],
+        "span": span,
     }
 
 
 def _form(
-    snapshot: Snapshot, form: str, rows: dict[tuple[str, str], list[Row]]
+    snapshot: Snapshot, form: str, rows: dict[tuple[str, str], list[Row]], span: int
 ) -> dict[str, Any]:
-    chart_id = f"completion.{form}"
-    series = snapshot.series[chart_id, "all"]
-    name = form.replace("_", "-")
+    series = snapshot.series[f"completion.{form}", "all"]
     clinics = [
-        _clinic(snapshot.series[chart_id, clinic.key], clinic, name)
+        _clinic(snapshot.series[series.chart_id, clinic.key], clinic, span)
         for clinic in snapshot.clinics
-        if (chart_id, clinic.key) in snapshot.series
+        if (form, clinic.key) in rows
     ]
     return {
         "form": form,
         "series": series,
         "rows": rows[form, "all"],
-        "chart": time_chart(series, name, f"{form.replace('_', ' ')}: share completed"),
+        "chart": time_chart(series, f"{shown(form, 'word')}: share completed"),
+        "why": why_empty(series.points),
         "clinics": clinics,
-        "older": _older(clinics, form, rows),
+        "older": _older(clinics, form, rows, span),
     }
 
 
-def time_chart(series: Series, name: str, title: str) -> TimeChart:
-    """Return the chart of a share, for the whole service."""
-    return TimeChart(name, title, "share", series.points[-SPAN:], series.segments)
-
-
-def _clinic(series: Series, clinic: Clinic, name: str) -> dict[str, Any]:
-    points = series.points[-SPAN_SMALL:]
-    why = None
-    if all(row["value"] is None for row in points):
-        is_small = any(row["is_hidden"] for row in points)
-        why = (
-            f"Nothing to draw: each month is {HIDDEN}."
-            if is_small
-            else ("Nothing to draw: no session in these months.")
-        )
+def _clinic(series: Series, clinic: Clinic, span: int) -> dict[str, Any]:
+    points = series.points[-span:]
     chart = TimeChart(
-        f"{name}-{clinic.place}",
+        slug(series.chart_id, str(clinic.place)),
         f"{clinic.name}: share completed",
         "share",
         points,
@@ -74,16 +61,19 @@ def _clinic(series: Series, clinic: Clinic, name: str) -> dict[str, Any]:
     return {
         "clinic": clinic,
         "series": series,
-        "chart": None if why else chart,
-        "why": why,
+        "chart": chart,
+        "why": why_empty(points),
     }
 
 
 def _older(
-    clinics: list[dict[str, Any]], form: str, rows: dict[tuple[str, str], list[Row]]
+    clinics: list[dict[str, Any]],
+    form: str,
+    rows: dict[tuple[str, str], list[Row]],
+    span: int,
 ) -> list[tuple[str, list[str]]]:
     """Return the months that the small charts leave out, a column a clinic."""
-    by_clinic = [rows[form, c["clinic"].key][:-SPAN_SMALL] for c in clinics]
+    by_clinic = [rows[form, c["clinic"].key][:-span] for c in clinics]
     return [
         (
             shown(months[0]["month"], "month"),

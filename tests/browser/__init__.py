@@ -1,0 +1,1 @@
+"""The pages and the digest, as files and as a browser shows them."""
