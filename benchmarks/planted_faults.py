@@ -5,7 +5,8 @@
 The recipe: twenty kinds of export fault, taken from what record systems and their exports
 do (docs/reference/gate.md lists them), fixed before the first run; for each the rows or ids
 that it hits are drawn with one seed. Each is planted in the last delivery of a synthetic
-clinic whose other nights are published, and goes through the real door, build and gate.
+clinic whose other nights are published, and goes through the real door, build and gate;
+what follows a verdict (publish, pages, digest) is left out, since it can't change one.
 A check counts when it did not fail on the same night without a fault.
 
 Each finished fault is a line of FOLDER/results.jsonl; a second call goes on from there.
@@ -219,7 +220,9 @@ def night(base: Path, last: Path, home: Path, plant: Fault | None) -> dict[str, 
         plant(tonight, read(full), random.Random(SEED))
     write(target, tonight, headers)
     (target / "_SUCCESS").touch()
-    code = rapport(home, "night", "--as-of", UNTIL)
+    rapport(home, "ingest")
+    rapport(home, "build", "--as-of", UNTIL)
+    code = rapport(home, "validate")
     found = {"exit_code": code, "failed": failed_checks(home)}
     shutil.rmtree(home)
     return found

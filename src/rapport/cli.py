@@ -186,6 +186,7 @@ def _waive_check(
 
     from pydantic import ValidationError
 
+    from rapport import night as chain
     from rapport.errors import UsageError
     from rapport.validate import Waiver, add_waiver
 
@@ -199,6 +200,7 @@ def _waive_check(
             "--source is a folder name of inbox/",
             next_step="docs/how-to/waive-a-check.md",
         ) from None
+    chain.log_weakened(settings)
     add_waiver(settings, waiver, datetime.now(UTC).date())
     observe.say(
         f"{check} is waived until {waiver.expires_on} (logged in the vault's audit log); "
