@@ -5,7 +5,8 @@
 The recipe: twenty kinds of export fault, taken from what record systems and their exports
 do (docs/reference/gate.md lists them), fixed before the first run; for each the rows or ids
 that it hits are drawn with one seed. Each is planted in the last delivery of a synthetic
-clinic whose other nights are published, and goes through the real door, build and gate.
+clinic whose other nights are published, and goes through the real door, build and gate;
+what follows a verdict (publish, pages, digest) is left out, since it can't change one.
 A check counts when it did not fail on the same night without a fault.
 
 Each finished fault is a line of FOLDER/results.jsonl; a second call goes on from there.
@@ -17,12 +18,17 @@ import json
 import os
 import random
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+
+from rapport import night as chain
+from rapport.settings import PROJECT_ROOT, load_settings
+from rapport.state import writer_lock
+from rapport.validate import Gate
+from rapport.warehouse import candidate_path, work_path
 
 SEED, UNTIL = 20260630, "2026-06-30"
 Rows = dict[str, list[dict[str, str]]]
@@ -187,20 +193,21 @@ def rapport(home: Path, *arguments: str) -> int:
     ).returncode
 
 
-def failed_checks(home: Path) -> dict[str, str]:
-    """Return the checks of the last night that did not hold, with severity."""
-    with sqlite3.connect(home / "state" / "rapport.sqlite") as con:
-        (run_id,) = con.execute("select max(run_id) from run").fetchone()
-        return dict(
-            con.execute(
-                "select check_name, severity from check_result where run_id = ?"
-                " and not passed",
-                (run_id,),
-            ).fetchall()
-        )
+def failed_checks(home: Path, gate: Gate) -> dict[str, str]:
+    """Take a night up to the gate's verdict; return what did not hold, with severity."""
+    settings = load_settings({"RAPPORT_HOME": str(home)})
+    with writer_lock(home):
+        chain.ingest(settings)
+        chain.build(settings, chain.start_run(settings, date.fromisoformat(UNTIL)))
+    verdicts = gate.judge(
+        {"work": work_path(settings), "candidate": candidate_path(settings)}
+    )
+    return {v["check_name"]: v["severity"] for v in verdicts if v["status"] != "pass"}
 
 
-def night(base: Path, last: Path, home: Path, plant: Fault | None) -> dict[str, object]:
+def night(
+    base: Path, last: Path, home: Path, plant: Fault | None, gate: Gate
+) -> dict[str, object]:
     """Run the last night on a copy of the base, with a fault or without."""
     shutil.copytree(base, home)
     target = home / "inbox" / "canonical" / last.name
@@ -219,10 +226,12 @@ def night(base: Path, last: Path, home: Path, plant: Fault | None) -> dict[str, 
         plant(tonight, read(full), random.Random(SEED))
     write(target, tonight, headers)
     (target / "_SUCCESS").touch()
-    code = rapport(home, "night", "--as-of", UNTIL)
-    found = {"exit_code": code, "failed": failed_checks(home)}
+    found = failed_checks(home, gate)
+    # The next night is built in the same place, so dbt need not parse the project again.
+    target = Path("warehouse") / "target"
+    shutil.copytree(home / target, base / target, dirs_exist_ok=True)
     shutil.rmtree(home)
-    return found
+    return {"failed": found}
 
 
 def main() -> None:
@@ -246,15 +255,19 @@ def main() -> None:
     if log.exists():
         lines = [json.loads(line) for line in log.read_text().splitlines()]
         done = {line["fault"]: line for line in lines}
-    for name, plant in {"none": None, **FAULTS}.items():
-        if name in done:
-            continue
-        home = folder / "night"
-        shutil.rmtree(home, ignore_errors=True)
-        done[name] = {"fault": name, **night(base, deliveries(demo)[-1], home, plant)}
-        with log.open("a") as file:
-            file.write(json.dumps(done[name]) + "\n")
-        print(f"{len(done) - 1} of {len(FAULTS)}: {name}", file=sys.stderr, flush=True)
+    last = deliveries(demo)[-1]
+    with Gate(PROJECT_ROOT) as gate:  # one process judges every night
+        for name, plant in {"none": None, **FAULTS}.items():
+            if name in done:
+                continue
+            home = folder / "night"
+            shutil.rmtree(home, ignore_errors=True)
+            done[name] = {"fault": name, **night(base, last, home, plant, gate)}
+            with log.open("a") as file:
+                file.write(json.dumps(done[name]) + "\n")
+            print(
+                f"{len(done) - 1} of {len(FAULTS)}: {name}", file=sys.stderr, flush=True
+            )
     print_table(done)
 
 

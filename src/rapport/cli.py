@@ -195,6 +195,7 @@ def _waive_check(
 
     from pydantic import ValidationError
 
+    from rapport import night as chain
     from rapport.errors import UsageError
     from rapport.validate import Waiver, add_waiver
 
@@ -208,6 +209,7 @@ def _waive_check(
             "--source is a folder name of inbox/",
             next_step="docs/how-to/waive-a-check.md",
         ) from None
+    chain.log_weakened(settings)
     add_waiver(settings, waiver, datetime.now(UTC).date())
     observe.say(
         f"{check} is waived until {waiver.expires_on} (logged in the vault's audit log); "

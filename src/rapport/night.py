@@ -6,6 +6,7 @@ only: nothing that a task may not keep (privacy.md B1).
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -50,8 +51,32 @@ def discover_deliveries(settings: Settings) -> list[str]:
     stays.
     """
     with writer_lock(settings.home):
+        log_weakened(settings)
         keys = open_keys(settings)
         return [batch for batch, _ in _new_deliveries(settings, keys)]
+
+
+def log_weakened(settings: Settings) -> None:
+    """Write to the audit log each setting that guards less than when it was last used.
+
+    What a first night finds is held against the defaults. A setting that is made strict
+    again, and weakened once more, is written once more.
+    """
+    with writer_lock(settings.home):
+        state = ControlState(settings.home)
+        before = state.guards()
+        sources = [name.split(".")[1] for name in before if name.startswith("source.")]
+        guards = settings.guards(sources)
+        for name, guard in guards.items():
+            was = before.get(name, guard.default)
+            if guard.weaker.is_weaker(guard.value, was):
+                append_audit(
+                    settings.home,
+                    "setting_weakened",
+                    f"{name}: {json.dumps(was)} to {json.dumps(guard.value)}",
+                    "set in rapport.toml or the environment",
+                )
+        state.remember_guards({name: guard.value for name, guard in guards.items()})
 
 
 def _new_deliveries(settings: Settings, keys: KeyRing) -> list[tuple[str, Found]]:
@@ -143,6 +168,7 @@ def ingest(settings: Settings) -> Safe:
         Counts of deliveries and rows; ``n_quarantined`` counts refusals of this step.
     """
     with writer_lock(settings.home):
+        log_weakened(settings)
         keys = open_keys(settings)
         state = ControlState(settings.home)
         changed_before = len(state.refusals())
@@ -176,6 +202,7 @@ def start_run(
     """Begin a run, after reconciling what an interrupted one left; return its id."""
     with writer_lock(settings.home):
         reconcile(settings)
+        log_weakened(settings)
         now = datetime.now(UTC)
         run_id = f"r_{now:%Y%m%d_%H%M%S}_{secrets.token_hex(2)}"
         head = audit_head(settings.home)
@@ -285,6 +312,7 @@ def publish(settings: Settings, run_id: str) -> Safe:
     with writer_lock(settings.home):
         state = ControlState(settings.home)
         _same_candidate(settings, state.run(run_id), ("validated",))
+        log_weakened(settings)
         path = publish_snapshot(settings, run_id)
         state.mark_published(
             run_id,

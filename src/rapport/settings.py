@@ -12,7 +12,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -67,6 +67,32 @@ def _known_zone(name: str) -> str:
 
 
 Zone = Annotated[str, AfterValidator(_known_zone)]
+
+
+@dataclass(frozen=True)
+class WeakerWhen:
+    """Marks a setting that guards something: moved this way, its rule holds less.
+
+    Each such move is an entry of the audit log (privacy.md A4). ``longer`` is a list that
+    gains a member, ``other`` any change at all.
+    """
+
+    moved: Literal["higher", "lower", "longer", "false", "other"]
+
+    def is_weaker(self, now: Any, before: Any) -> bool:
+        """Tell whether a value guards less than the one before."""
+        if self.moved == "higher":
+            return bool(now > before)
+        if self.moved == "lower":
+            return bool(now < before)
+        if self.moved == "longer":
+            return bool(set(now) - set(before))
+        if self.moved == "false":
+            return bool(before and not now)
+        return bool(now != before)
+
+
+_HIGHER, _LOWER = WeakerWhen("higher"), WeakerWhen("lower")
 
 
 class _Section(BaseModel):
@@ -201,7 +227,7 @@ class Source(_Section):
     """What is said of one source: its zone, and whether 42 CFR Part 2 covers it."""
 
     timezone: Zone = "UTC"
-    part2: bool = False
+    part2: Annotated[bool, WeakerWhen("false")] = False
 
 
 class Inbox(_Section):
@@ -209,8 +235,8 @@ class Inbox(_Section):
 
     settle_seconds: float = Field(5.0, ge=0, le=3600)
     incomplete_after_hours: float = Field(24.0, gt=0)
-    max_bad_share: float = Field(1.0, gt=0, le=1)
-    max_inflated_gb: float = Field(20.0, gt=0, le=10_000)
+    max_bad_share: Annotated[float, _HIGHER] = Field(1.0, gt=0, le=1)
+    max_inflated_gb: Annotated[float, _HIGHER] = Field(20.0, gt=0, le=10_000)
 
 
 class Warehouse(_Section):
@@ -229,17 +255,17 @@ class Gate(_Section):
     of the median absolute deviation is Iglewicz & Hoaglin 1993.
     """
 
-    warm_up_nights: int = Field(7, ge=0, le=60)
+    warm_up_nights: Annotated[int, _HIGHER] = Field(7, ge=0, le=60)
     history_nights: int = Field(60, ge=7, le=730)
-    deviations: float = Field(3.5, ge=1, le=20)
-    short_below_share: float = Field(0.5, gt=0, lt=1)
-    long_above_ratio: float = Field(2.0, gt=1)
-    max_vanished_share: float = Field(0.2, gt=0, lt=1)
-    doubled_share: float = Field(0.45, gt=0, lt=1)
-    share_moves: float = Field(0.3, gt=0, lt=1)
-    min_rows: int = Field(20, ge=1)
-    silent_days: int = Field(3, ge=1, le=90)
-    max_waiver_days: int = Field(31, ge=1, le=366)
+    deviations: Annotated[float, _HIGHER] = Field(3.5, ge=1, le=20)
+    short_below_share: Annotated[float, _LOWER] = Field(0.5, gt=0, lt=1)
+    long_above_ratio: Annotated[float, _HIGHER] = Field(2.0, gt=1)
+    max_vanished_share: Annotated[float, _HIGHER] = Field(0.2, gt=0, lt=1)
+    doubled_share: Annotated[float, _HIGHER] = Field(0.45, gt=0, lt=1)
+    share_moves: Annotated[float, _HIGHER] = Field(0.3, gt=0, lt=1)
+    min_rows: Annotated[int, _HIGHER] = Field(20, ge=1)
+    silent_days: Annotated[int, _HIGHER] = Field(3, ge=1, le=90)
+    max_waiver_days: Annotated[int, _HIGHER] = Field(31, ge=1, le=366)
     heartbeat_url: str | None = Field(None, pattern=r"^https?://[^\s]+$")
     heartbeat_timeout_seconds: float = Field(5.0, gt=0, le=60)
 
@@ -321,7 +347,7 @@ _Whole = BeforeValidator(_number_of)
 class Quality(_Section):
     """Quality-improvement tables (quality_improvement.md)."""
 
-    small_cell_min: int = Field(11, ge=0)
+    small_cell_min: Annotated[int, _LOWER] = Field(11, ge=0)
     first_month: Annotated[str | None, BeforeValidator(_first_day)] = Field(
         None, pattern=r"^\d{4}-\d{2}-01$"
     )
@@ -339,8 +365,19 @@ class Security(_Section):
     """Keys and who may read what is published (privacy.md A2, A3)."""
 
     key_file: Path | None = None
-    shared_read: tuple[Literal["published", "dashboard", "digest"], ...] = ()
-    shared_group: str | None = None
+    shared_read: Annotated[
+        tuple[Literal["published", "dashboard", "digest"], ...], WeakerWhen("longer")
+    ] = ()
+    shared_group: Annotated[str | None, WeakerWhen("other")] = None
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A setting that guards something: its value, its default, and what weakens it."""
+
+    value: Any
+    default: Any
+    weaker: WeakerWhen
 
 
 class Settings(_Section):
@@ -397,6 +434,25 @@ class Settings(_Section):
                 if value is not None:
                     values[f"instruments.{code}.{name}"] = value
         return values
+
+    def guards(self, sources: Iterable[str] = ()) -> dict[str, Guard]:
+        """Return every setting that guards something, by name.
+
+        Args:
+            sources: sources that count with their defaults when nothing is set for them.
+        """
+        sections: dict[str, _Section] = {
+            name: section for name, section in self if isinstance(section, _Section)
+        }
+        for name in sorted({*sources, *self.source}):
+            sections[f"source.{name}"] = self.of_source(name)
+        return {
+            f"{of}.{name}": Guard(getattr(section, name), field.default, mark)
+            for of, section in sections.items()
+            for name, field in type(section).model_fields.items()
+            for mark in field.metadata
+            if isinstance(mark, WeakerWhen)
+        }
 
     def digest(self) -> str:
         """Return a SHA-256 over all settings that can move a published number."""

@@ -2,12 +2,14 @@
 
 Each statement is the least that breaks its check and no other. A fault that needs two
 steps is a list. The expectations of a source's history have their faults in
-``history_faults.py``, planted in deliveries.
+``history_faults.py``, planted in deliveries; those of the quality tables stand in
+``quality_faults.py``.
 """
 
 from collections.abc import Iterable
 
 from lib.good_night import CLIENT, EPISODE, LOOSE, SESSIONS
+from lib.quality_faults import QUALITY_FAULTS
 from rapport.mapping import TABLES
 
 _KEY = "abcdefghijklmnopqrstuvwxyz"
@@ -137,6 +139,7 @@ _NOT_VALID = {"score": "null", "is_valid": "false", "invalid_reason": "'no_items
 
 FAULTS: dict[str, str | list[str]] = {
     **dict(_bronze()),
+    **QUALITY_FAULTS,
     "bronze_clients_birth_year_plausible": (
         "update bronze.clients set birth_year = 1800 where rowid = 0"
     ),

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import pytest
 
 from conftest import ROOT
-from rapport import heartbeat
-from rapport.errors import SettingsError, UsageError
+from rapport import heartbeat, night
+from rapport.errors import RapportError, SettingsError, UsageError
 from rapport.privacy import verify_audit
 from rapport.settings import Settings, load_settings
-from rapport.state import CheckResult, ControlState, Run
+from rapport.state import CheckFinding, CheckResult, ControlState, Run
 from rapport.validate import (
     Waiver,
     add_waiver,
@@ -27,6 +27,7 @@ from rapport.validate import (
 )
 from rapport.validate.__main__ import statuses_of
 from rapport.validate.reference import PAGE, render_checks
+from rapport.warehouse import candidate_mark, candidate_path
 
 TODAY = date(2026, 7, 1)
 SHORT = find_check(ROOT, "short_export")
@@ -153,6 +154,44 @@ def test_the_checks_of_two_nights_are_kept_apart(settings: Settings) -> None:
     assert [(row[0][:10], row[6]) for row in state.checks()] == [
         ("r_20260701", 1), ("r_20260702", 0),
     ]  # fmt: skip
+
+
+def test_where_a_check_failed_is_of_its_night_alone(settings: Settings) -> None:
+    """Also after a night is judged a second time, and its waiver is taken back."""
+    state = ControlState(settings.home)
+    north, south = CheckFinding(*FINDING), CheckFinding("south", *FINDING[1:])
+    first, second = "r_20260701_000001", "r_20260702_000001"
+    state.record_findings(first, {"short_export": [north, south]}, {})
+    state.record_findings(second, {"short_export": [north]}, {"short_export": TODAY})
+    state.record_findings(second, {"short_export": [south]}, {})
+    assert state.findings(first) == {"short_export": [north, south]}
+    assert state.findings(second) == {"short_export": [south]}
+    assert state.waived() == {}
+
+
+def test_a_candidate_of_another_night_is_not_judged(settings: Settings) -> None:
+    """Two runs share one candidate: the checks of one are never written for the other."""
+    state = ControlState(settings.home)
+    candidate = candidate_path(settings)
+    candidate.parent.mkdir(parents=True)
+    candidate.write_bytes(b"one night")
+    at = datetime(2026, 7, 1, 3, tzinfo=UTC)
+    for run_id in ("r_20260701_000001", "r_20260702_000001"):
+        state.start_run(Run(run_id, TODAY, None, at, None, "running", "d", None, None))
+        state.set_run(run_id, "built", candidate_mark=candidate_mark(settings))
+        candidate.write_bytes(b"another night")
+    with pytest.raises(RapportError, match="not the one of this run"):
+        night.validate(settings, "r_20260701_000001")
+    assert state.checks() == []
+
+
+def test_an_expired_waiver_lets_nothing_pass(settings: Settings) -> None:
+    """Its last day counts; the day after, the night is refused again."""
+    add_waiver(settings, waiver(), TODAY)
+    waivers = load_waivers(settings)
+    assert not decide([SHORT], [verdict()], waivers.standing(TODAY)).refused
+    later = waivers.standing(TODAY + timedelta(days=1))
+    assert later == [] and decide([SHORT], [verdict()], later).refused
 
 
 @dataclass

@@ -1,12 +1,16 @@
 """Settings: defaults, the file, the environment, and what is refused."""
 
+import json
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from rapport.errors import SettingsError
-from rapport.settings import load_settings, setting_sources
+from rapport.night import discover_deliveries, ingest, log_weakened, start_run
+from rapport.privacy import verify_audit
+from rapport.settings import Gate, Settings, load_settings, setting_sources
 
 
 def test_defaults_are_those_of_the_measurement_page(tmp_path: Path) -> None:
@@ -97,3 +101,80 @@ def test_a_target_and_a_change_take_dates_and_globs_as_the_page_writes_them(
 def test_numbers_of_a_choice_may_come_from_the_environment(tmp_path: Path) -> None:
     environ = {"RAPPORT_HOME": str(tmp_path), "RAPPORT_QI__SHIFT_POINTS": "7"}
     assert load_settings(environ).qi.shift_points == 7
+
+
+# --- settings that weaken a rule (privacy.md A4) -----------------------------------------
+
+
+def weakened(home: Path) -> list[str]:
+    path = home / "vault" / "audit.jsonl"
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    entries = [json.loads(line) for line in lines]
+    return [e["object"] for e in entries if e["action"] == "setting_weakened"]
+
+
+def night_with(home: Path, toml: str) -> Settings:
+    (home / "rapport.toml").write_text(toml)
+    settings = load_settings({"RAPPORT_HOME": str(home)})
+    log_weakened(settings)
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("toml", "entry"),
+    [
+        ("[gate]\ndeviations = 9.5", "gate.deviations: 3.5 to 9.5"),
+        ("[gate]\nshort_below_share = 0.1", "gate.short_below_share: 0.5 to 0.1"),
+        ("[gate]\nmax_waiver_days = 90", "gate.max_waiver_days: 31 to 90"),
+        ("[inbox]\nmax_inflated_gb = 500.0", "inbox.max_inflated_gb: 20.0 to 500.0"),
+        ("[qi]\nsmall_cell_min = 3", "qi.small_cell_min: 11 to 3"),
+        (
+            "[security]\nshared_read = ['digest']",
+            'security.shared_read: [] to ["digest"]',
+        ),
+        ("[security]\nshared_group = 'all'", 'security.shared_group: null to "all"'),
+    ],
+)
+def test_a_setting_that_weakens_a_rule_is_logged_once(
+    tmp_path: Path, toml: str, entry: str
+) -> None:
+    night_with(tmp_path, toml)
+    night_with(tmp_path, toml)
+    assert weakened(tmp_path) == [entry]
+    assert verify_audit(tmp_path) == []
+
+
+def test_a_stricter_setting_is_no_entry_and_a_return_is(tmp_path: Path) -> None:
+    for text in ("min_rows = 5", "min_rows = 5", "min_rows = 20", "min_rows = 5"):
+        night_with(tmp_path, f"[gate]\n{text}")
+    assert weakened(tmp_path) == ["gate.min_rows: 5 to 20"]
+    night_with(tmp_path, "")
+    assert weakened(tmp_path) == ["gate.min_rows: 5 to 20"] * 2
+
+
+def test_a_source_that_is_part_2_no_longer_is_logged(tmp_path: Path) -> None:
+    """Also when its whole section is gone."""
+    night_with(tmp_path, "[source.north]\npart2 = true\n[source.south]\npart2 = true")
+    assert weakened(tmp_path) == []
+    night_with(tmp_path, "[source.north]\npart2 = false")
+    assert weakened(tmp_path) == [
+        "source.north.part2: true to false", "source.south.part2: true to false",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [discover_deliveries, ingest, start_run])
+def test_each_step_that_begins_a_night_writes_it(
+    tmp_path: Path, step: Callable[[Settings], object]
+) -> None:
+    (tmp_path / "rapport.toml").write_text("[qi]\nsmall_cell_min = 5\n")
+    (tmp_path / "inbox").mkdir()
+    step(load_settings({"RAPPORT_HOME": str(tmp_path)}))
+    assert weakened(tmp_path) == ["qi.small_cell_min: 11 to 5"]
+
+
+def test_every_setting_of_the_gate_says_what_weakens_it(tmp_path: Path) -> None:
+    """One that weakens nothing, whichever way it moves, is named here."""
+    guards = load_settings({"RAPPORT_HOME": str(tmp_path)}).guards()
+    weakens_nothing = {"history_nights", "heartbeat_url", "heartbeat_timeout_seconds"}
+    marked = {name.split(".")[1] for name in guards if name.startswith("gate.")}
+    assert marked == set(Gate.model_fields) - weakens_nothing

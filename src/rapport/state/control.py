@@ -190,8 +190,15 @@ create table check_waived (
     primary key (run_id, check_name)
 ) strict;
 """
+# The settings that guard something, as the last night had them.
+_GUARDS = """
+create table guard (
+    name text primary key,
+    value text not null
+) strict;
+"""
 # Each step takes the store to its next version, so an older store is brought up to date.
-_STEPS = (_FIRST_SCHEMA, _SIGNAL_LOG, _COLUMN_ORDER, _GATE)
+_STEPS = (_FIRST_SCHEMA, _SIGNAL_LOG, _COLUMN_ORDER, _GATE, _GUARDS)
 SCHEMA_VERSION = len(_STEPS)
 
 
@@ -636,6 +643,21 @@ class ControlState:
             (run_id, name): date.fromisoformat(until)
             for run_id, name, until in self._rows("select * from check_waived")
         }
+
+    def guards(self) -> dict[str, Any]:
+        """Return the settings that guard something, as they were last used."""
+        return {
+            name: json.loads(value)
+            for name, value in self._rows("select name, value from guard")
+        }
+
+    def remember_guards(self, guards: Mapping[str, Any]) -> None:
+        """Write the settings that guard something, for the next night to compare."""
+        with self._transaction() as con:
+            con.executemany(
+                "insert or replace into guard values (?, ?)",
+                [(name, json.dumps(value)) for name, value in guards.items()],
+            )
 
     # --- what later nights learn from -----------------------------------------------
 
