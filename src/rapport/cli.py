@@ -265,16 +265,43 @@ def status(json_: Json = False) -> None:
 
 
 @app.command()
-def doctor(json_: Json = False) -> None:
+def doctor(
+    scan: Annotated[
+        Path | None,
+        typer.Option(
+            "--scan",
+            metavar="LIST",
+            help="Search everything for the strings of a file, one a line.",
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
     """Check the machine, settings, permissions, keys and engine versions."""
     from rapport.report import doctor_findings, print_doctor, print_json
 
+    if scan is not None:
+        _scan(_settings(), scan, as_json=json_)
+        return
     findings = doctor_findings(_settings())
     if json_:
         print_json(findings)
     else:
         print_doctor(findings)
     if any(not finding["ok"] for finding in findings["checks"]):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _scan(settings: Settings, list_: Path, *, as_json: bool) -> None:
+    from rapport.report import print_json
+    from rapport.scanning import print_scan, scan_home
+
+    with observe.step("scan", "search every file and table"):
+        found = scan_home(settings, list_)
+    if as_json:
+        print_json(found)
+    else:
+        print_scan(found)
+    if found["hits"] or found["undecoded"]:
         raise typer.Exit(ExitCode.FAILED)
 
 
