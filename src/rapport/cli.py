@@ -39,6 +39,10 @@ mapping = typer.Typer(
 quarantine = typer.Typer(
     help="Refused rows and files: why, and again.", no_args_is_help=True
 )
+vault = typer.Typer(
+    help="Keys and identity map: back up, restore, new key.", no_args_is_help=True
+)
+app.add_typer(vault, name="vault")
 app.add_typer(demo, name="demo")
 app.add_typer(mapping, name="mapping")
 app.add_typer(quarantine, name="quarantine")
@@ -536,6 +540,82 @@ def identity_export(
     with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *people])
     observe.say(f"written: {out} (logged in the vault's audit log)")
+
+
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(help="File with the passphrase; else the environment or a prompt."),
+]
+
+
+@vault.command("backup")
+def vault_backup(
+    out: Annotated[Path, typer.Option(help="File to write, outside RAPPORT_HOME.")],
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Write keys, identity map and audit log into one encrypted file."""
+    from rapport.privacy import append_audit
+    from rapport.privacy.backup import backup_vault
+    from rapport.state import writer_lock
+
+    settings = _settings()
+    passphrase = _passphrase(passphrase_file, is_new=True)
+    with writer_lock(settings.home):
+        n_files = backup_vault(settings.home, out, passphrase)
+        append_audit(settings.home, "vault_backup", f"{n_files} files", "backup")
+    observe.say(f"written: {out} ({n_files} files, encrypted; logged)")
+    if settings.security.key_file is not None:
+        observe.say("  the mounted key is not in it: keep that one where it is managed")
+    observe.say("  Next: keep file and passphrase apart, and try a restore elsewhere")
+
+
+@vault.command("restore")
+def vault_restore(
+    file: Annotated[Path, typer.Argument(help="What rapport vault backup wrote.")],
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Put the vault of a backup into a RAPPORT_HOME that has none."""
+    from rapport.privacy import append_audit
+    from rapport.privacy.backup import restore_vault
+    from rapport.state import writer_lock
+
+    settings = _settings()
+    passphrase = _passphrase(passphrase_file, is_new=False)
+    with writer_lock(settings.home):
+        n_files = restore_vault(settings.home, file, passphrase)
+        append_audit(settings.home, "vault_restore", f"{n_files} files", "restore")
+    observe.say(f"restored: {n_files} files (logged); next: rapport doctor")
+
+
+def _passphrase(file: Path | None, *, is_new: bool) -> str:
+    """Read the passphrase: of a file, the environment or the terminal; never of argv."""
+    from rapport.errors import UsageError
+    from rapport.settings import passphrase_of
+
+    if file is not None:
+        try:
+            if file.stat().st_mode & 0o077:
+                raise UsageError(
+                    "the passphrase file is open to others",
+                    next_step="chmod 600 the file",
+                )
+            return file.read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeError):
+            raise UsageError("the passphrase file is not readable") from None
+    said = passphrase_of()
+    if said:
+        return said
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "no passphrase",
+            next_step="give --passphrase-file, set RAPPORT_VAULT_PASSPHRASE, or run it"
+            " at a terminal",
+        )
+    return str(
+        typer.prompt(
+            "Passphrase", hide_input=True, confirmation_prompt=is_new, err=True
+        )
+    )
 
 
 @contextmanager
