@@ -47,6 +47,10 @@ change = typer.Typer(
 quarantine = typer.Typer(
     help="Refused rows and files: why, and again.", no_args_is_help=True
 )
+vault = typer.Typer(
+    help="Keys and identity map: back up, restore, new key.", no_args_is_help=True
+)
+app.add_typer(vault, name="vault")
 app.add_typer(demo, name="demo")
 app.add_typer(mapping, name="mapping")
 app.add_typer(change, name="change")
@@ -276,16 +280,43 @@ def status(json_: Json = False) -> None:
 
 
 @app.command()
-def doctor(json_: Json = False) -> None:
+def doctor(
+    scan: Annotated[
+        Path | None,
+        typer.Option(
+            "--scan",
+            metavar="LIST",
+            help="Search everything for the strings of a file, one a line.",
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
     """Check the machine, settings, permissions, keys and engine versions."""
     from rapport.report import doctor_findings, print_doctor, print_json
 
+    if scan is not None:
+        _scan(_settings(), scan, as_json=json_)
+        return
     findings = doctor_findings(_settings())
     if json_:
         print_json(findings)
     else:
         print_doctor(findings)
     if any(not finding["ok"] for finding in findings["checks"]):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _scan(settings: Settings, list_: Path, *, as_json: bool) -> None:
+    from rapport.report import print_json
+    from rapport.scanning import print_scan, scan_home
+
+    with observe.step("scan", "search every file and table"):
+        found = scan_home(settings, list_)
+    if as_json:
+        print_json(found)
+    else:
+        print_scan(found)
+    if found["hits"] or found["undecoded"]:
         raise typer.Exit(ExitCode.FAILED)
 
 
@@ -624,6 +655,82 @@ def identity_export(
     with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *people])
     observe.say(f"written: {out} (logged in the vault's audit log)")
+
+
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(help="File with the passphrase; else the environment or a prompt."),
+]
+
+
+@vault.command("backup")
+def vault_backup(
+    out: Annotated[Path, typer.Option(help="File to write, outside RAPPORT_HOME.")],
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Write keys, identity map and audit log into one encrypted file."""
+    from rapport.privacy import append_audit
+    from rapport.privacy.backup import backup_vault
+    from rapport.state import writer_lock
+
+    settings = _settings()
+    passphrase = _passphrase(passphrase_file, is_new=True)
+    with writer_lock(settings.home):
+        n_files = backup_vault(settings.home, out, passphrase)
+        append_audit(settings.home, "vault_backup", f"{n_files} files", "backup")
+    observe.say(f"written: {out} ({n_files} files, encrypted; logged)")
+    if settings.security.key_file is not None:
+        observe.say("  the mounted key is not in it: keep that one where it is managed")
+    observe.say("  Next: keep file and passphrase apart, and try a restore elsewhere")
+
+
+@vault.command("restore")
+def vault_restore(
+    file: Annotated[Path, typer.Argument(help="What rapport vault backup wrote.")],
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Put the vault of a backup into a RAPPORT_HOME that has none."""
+    from rapport.privacy import append_audit
+    from rapport.privacy.backup import restore_vault
+    from rapport.state import writer_lock
+
+    settings = _settings()
+    passphrase = _passphrase(passphrase_file, is_new=False)
+    with writer_lock(settings.home):
+        n_files = restore_vault(settings.home, file, passphrase)
+        append_audit(settings.home, "vault_restore", f"{n_files} files", "restore")
+    observe.say(f"restored: {n_files} files (logged); next: rapport doctor")
+
+
+def _passphrase(file: Path | None, *, is_new: bool) -> str:
+    """Read the passphrase: of a file, the environment or the terminal; never of argv."""
+    from rapport.errors import UsageError
+    from rapport.settings import passphrase_of
+
+    if file is not None:
+        try:
+            if file.stat().st_mode & 0o077:
+                raise UsageError(
+                    "the passphrase file is open to others",
+                    next_step="chmod 600 the file",
+                )
+            return file.read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeError):
+            raise UsageError("the passphrase file is not readable") from None
+    said = passphrase_of()
+    if said:
+        return said
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "no passphrase",
+            next_step="give --passphrase-file, set RAPPORT_VAULT_PASSPHRASE, or run it"
+            " at a terminal",
+        )
+    return str(
+        typer.prompt(
+            "Passphrase", hide_input=True, confirmation_prompt=is_new, err=True
+        )
+    )
 
 
 @contextmanager

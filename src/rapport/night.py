@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
 from rapport import observe
-from rapport.errors import GateRefused, RapportError, UsageError
+from rapport.errors import GateRefused, KeyMissing, RapportError, UsageError
 from rapport.ingest.inbox import Found, discover
 from rapport.ingest.load import Door
-from rapport.privacy import KeyRing, append_audit, audit_head
+from rapport.privacy import KeyRing, Vault, append_audit, audit_head
 from rapport.quarantine import delivery_of
 from rapport.settings import Settings
 from rapport.state import ControlState, Delivery, Refusal, Run, writer_lock
@@ -39,9 +39,31 @@ Safe: TypeAlias = Mapping[str, int | float | bool | str]
 
 
 def open_keys(settings: Settings) -> KeyRing:
-    """Return the key ring; only a RAPPORT_HOME that knows no delivery makes a new key."""
-    is_new = not ControlState(settings.home).deliveries()
-    return KeyRing.of(settings, may_create=is_new)
+    """Return the key ring; only a RAPPORT_HOME that knows no delivery makes a new key.
+
+    Raises:
+        KeyMissing: a key is missing, or the vault is another RAPPORT_HOME's (exit 2).
+    """
+    known = ControlState(settings.home).deliveries()
+    keys = KeyRing.of(settings, may_create=not known)
+    _hold_against_vault(settings, keys, known)
+    return keys
+
+
+def _hold_against_vault(
+    settings: Settings, keys: KeyRing, known: list[Delivery]
+) -> None:
+    """A whole vault may have been swapped: what the ledger knows must be of its making."""
+    named = Vault(settings.home).delivery_sources() if known else {}
+    for delivery in known:
+        source, delivery_id = named.get(delivery.batch_id, ("", ""))
+        if keys.batch_id(source, delivery_id) != delivery.batch_id:
+            raise KeyMissing(
+                "this vault did not make the keys of this RAPPORT_HOME (another clinic's,"
+                " or older than its last deliveries); nothing was read",
+                next_step="restore this clinic's newest vault: docs/how-to/restore-the-vault.md",
+                reason="vault_foreign",
+            )
 
 
 def discover_deliveries(settings: Settings) -> list[str]:

@@ -16,6 +16,7 @@ from rapport.errors import RapportError
 from rapport.ingest.inbox import discover
 from rapport.ingest.reasons import PAGE, meaning_of
 from rapport.privacy import KeyRing, verify_audit
+from rapport.privacy.backup import needs_backup
 from rapport.settings import Settings, setting_sources
 from rapport.state import ControlState
 from rapport.validate import (
@@ -406,6 +407,11 @@ def doctor_findings(settings: Settings) -> dict[str, Any]:
     """Check the machine and the folders; each finding says how to mend it."""
     checks: list[dict[str, Any]] = []
 
+    def warn(what: str, said: str, mend: str) -> None:
+        checks.append(
+            {"what": what, "ok": True, "warns": True, "said": said, "mend": mend}
+        )
+
     def add(what: str, ok: bool, said: str, mend: str = "") -> None:
         checks.append({"what": what, "ok": ok, "said": said, "mend": mend})
 
@@ -431,6 +437,12 @@ def doctor_findings(settings: Settings) -> dict[str, Any]:
         add("row key", True, "readable, and the one of this vault")
     except RapportError as error:
         add("row key", False, error.message, error.next_step)
+    if needs_backup(settings.home):
+        warn(
+            "vault backup",
+            "none is younger than the newest key",
+            "rapport vault backup --out FILE (docs/how-to/back-up-the-vault.md)",
+        )
     broken = verify_audit(settings.home)
     add(
         "audit log",
@@ -475,8 +487,10 @@ def print_doctor(findings: dict[str, Any]) -> None:
     """Print the doctor's findings for a person, on stdout."""
     print(f"rapport doctor · {findings['home']}")
     for check in findings["checks"]:
-        print(f"  {'✓' if check['ok'] else '✗'} {check['what']:<20} {check['said']}")
-        if not check["ok"]:
+        warns = check.get("warns", False)
+        mark = "!" if warns else "✓" if check["ok"] else "✗"
+        print(f"  {mark} {check['what']:<20} {check['said']}")
+        if not check["ok"] or warns:
             print(f"      mend: {check['mend']}")
     for setting in findings["settings"]:
         print(f"  · {setting['name']} is set in {setting['origin']}")

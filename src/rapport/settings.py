@@ -35,7 +35,8 @@ from rapport.errors import SettingsError
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 SOURCE_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,40}$")
 _ENV_PREFIX = "RAPPORT_"
-_ENV_NOT_SETTINGS = {"RAPPORT_HOME"}
+_PASSPHRASE = "RAPPORT_VAULT_PASSPHRASE"
+_ENV_NOT_SETTINGS = {"RAPPORT_HOME", _PASSPHRASE}
 RECORDED = "process_changes.toml"
 
 Method = Literal[
@@ -498,6 +499,11 @@ def home_of(environ: Mapping[str, str] = os.environ) -> Path:
     """Return RAPPORT_HOME, by default ``data/`` of the checkout."""
     said = environ.get("RAPPORT_HOME", "")
     return Path(said).expanduser().resolve() if said else PROJECT_ROOT / "data"
+
+
+def passphrase_of(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the passphrase of a vault's backup that the environment holds, or none."""
+    return environ.get(_PASSPHRASE, "")
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:

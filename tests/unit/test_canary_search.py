@@ -12,7 +12,10 @@ from urllib.parse import quote, quote_plus
 import duckdb
 import pytest
 
+from conftest import Home
 from lib.canaries import search_bytes, search_folder
+from rapport.privacy.scan import search_folder as scan_folder
+from rapport.warehouse.tables import table_rows
 
 TEXT = "Zoë Kestrel/Doe +1"
 CANARY = {"name": TEXT}
@@ -154,3 +157,50 @@ def test_a_table_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 def test_a_short_string_is_no_canary(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="too short"):
         search_folder(tmp_path, {"name": "Doe"})
+
+
+def test_it_finds_a_canary_in_a_table_within_archives(tmp_path: Path) -> None:
+    """A zip that holds a gzip that holds Parquet, and one that holds a database."""
+    _parquet(tmp_path / "rows")
+    _sqlite(tmp_path / "base")
+    with zipfile.ZipFile(tmp_path / "file", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.gz", gzip.compress((tmp_path / "rows").read_bytes()))
+        archive.write(tmp_path / "base", "b.sqlite")
+    (tmp_path / "rows").unlink()
+    (tmp_path / "base").unlink()
+    parts = {hit.part for hit in search_folder(tmp_path, CANARY).hits}
+    assert "a.gz/gzip/read_parquet" in parts
+    assert "b.sqlite/said" in parts
+
+
+def test_a_canary_that_lies_across_two_pieces_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rapport.privacy.scan._PIECE", 64)
+    for before in range(50, 70):
+        (tmp_path / f"file{before}").write_bytes(b"." * before + TEXT.encode() + b".")
+    assert len(search_folder(tmp_path, CANARY).hits) == 20
+
+
+def test_a_record_number_counts_only_where_it_stands_alone(tmp_path: Path) -> None:
+    (tmp_path / "longer.csv").write_text("CLIENT-100\nXCLIENT-10\n")
+    (tmp_path / "itself.csv").write_text("a,CLIENT-10,b\n")
+    (tmp_path / "wide.txt").write_bytes("CLIENT-100".encode("utf-16-le"))
+    found = scan_folder(tmp_path, {"1": "CLIENT-10"}, table_rows, whole=["1"])
+    assert {hit.path for hit in found.hits} == {"itself.csv"}
+
+
+def test_the_command_tells_files_and_numbers_and_never_the_string(home: Home) -> None:
+    home.path.mkdir()
+    (home.path / "logs").mkdir()
+    (home.path / "logs" / "a.log").write_bytes(base64.b64encode(b"Kestrel Jane"))
+    (home.path / "inbox" / "north" / "Kestrel Jane").mkdir(parents=True)
+    listed = home.path.parent / "list.txt"
+    listed.write_text("Nobody At All\nkestrel jane\nKestrel Jane\n")
+    done = home.run("doctor", "--scan", str(listed), check=1)
+    assert "logs/a.log: string 3" in done.stdout
+    assert "estrel" not in done.stdout + done.stderr
+    listed.write_text("Nobody At All\n")
+    assert "0 hits" in home.run("doctor", "--scan", str(listed)).stdout
+    listed.write_text("short\n")
+    assert "line 1" in home.run("doctor", "--scan", str(listed), check=2).stderr

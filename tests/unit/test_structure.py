@@ -22,6 +22,7 @@ ORDER = (
         "report",
         "mapping_report",
         "quarantine",
+        "scanning",
         "heartbeat",
         "ask",
         "change",

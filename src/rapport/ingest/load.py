@@ -767,7 +767,7 @@ class _Loading:
                 )
             """
         source = self.found.source
-        if not self.is_small:
+        if not self.is_small and not self.door.keys.is_chained:
             # Millions of ids are keyed by the engine; what is no plain text is left over.
             self.con.execute(f"create or replace temp table spelled as {found}")
             found = "select * from spelled"

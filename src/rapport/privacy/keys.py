@@ -27,15 +27,24 @@ PREFIXES = {
     "administration": "ad_",
     "goal": "go_",
 }
+ROTATION = "rotation.json"
+_SWAPPED = ("the key is not the one this vault was made with (check value differs)",)
+_RIGHT_KEY = "restore the right key file; nothing was read"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 _TRIPLES = [a + b + c for a in _LETTERS for b in _LETTERS for c in _LETTERS]
 
 
 class KeyRing:
-    """The purpose keys of one vault. Open it with ``KeyRing.of``."""
+    """The purpose keys of one vault. Open it with ``KeyRing.of``.
 
-    def __init__(self, master: bytes) -> None:
+    After a rotation a key is made in a chain: what the first master made is keyed again
+    by each later one. Opaque names and tokens keep the first (ADR 0038).
+    """
+
+    def __init__(self, master: bytes, *later: bytes) -> None:
         row = _derived(master, "row")
+        self._later = [_derived(one, "row") for one in later]
+        self._purge = [_derived(one, "purge") for one in (master, *later)]
         self._row = hmac.new(row, digestmod="sha256")
         self._row_pads = [
             bytes(byte ^ pad for byte in row.ljust(64, b"\0")) for pad in (0x5C, 0x36)
@@ -45,13 +54,19 @@ class KeyRing:
 
     @classmethod
     def of(cls, settings: Settings, *, may_create: bool = False) -> KeyRing:
-        """Read the key, or create the first one of an empty vault.
+        """Read the keys, or create the first one of an empty vault.
 
         Raises:
             KeyMissing: no key, or one with wrong owner, mode or check value (exit 2).
         """
         vault = settings.home / "vault"
         keyring = vault / "keys" / "keyring.json"
+        if (vault / ROTATION).exists():
+            raise KeyMissing(
+                "a key rotation was cut off before it was complete; nothing was read",
+                next_step="run rapport vault rotate again: it goes on where it stopped",
+                reason="rotation_incomplete",
+            )
         if settings.security.key_file is not None:
             master = _read(settings.security.key_file)
             _check_or_enter(keyring, "mounted", master)
@@ -63,25 +78,44 @@ class KeyRing:
                     next_step="without a backup, start a new RAPPORT_HOME and "
                     "deliver the exports again: all keys will differ",
                 )
-            _create(vault)
-        entry = _active(keyring)
-        master = _read(keyring.parent / f"{entry['kid']}.key")
-        _check_or_enter(keyring, entry["kid"], master)
-        return cls(master)
+            create_key(vault)
+        return cls(*(_checked(keyring.parent, entry) for entry in chain_of(keyring)))
+
+    @property
+    def is_chained(self) -> bool:
+        """Tell whether a rotation has made the keys a chain."""
+        return bool(self._later)
+
+    def tombstones(self, source: str, id_: str) -> list[str]:
+        """Return the marks that an erased client's id may have, one a master."""
+        said = f"{source}|{_normal(id_)}".encode()
+        return [hmac.digest(key, said, "sha256").hex() for key in self._purge]
+
+    def tombstone_of_key(self, key: str) -> str:
+        """Return the mark of an erased administration, session, episode or goal."""
+        return hmac.digest(self._purge[0], f"key|{key}".encode(), "sha256").hex()
 
     def row_key(self, entity: str, source: str, id_: str) -> str:
         """Return the published key of one source id; blanks around it do not count."""
-        normal = unicodedata.normalize("NFC", id_).strip()
+        return self._chained(self.first_key(entity, source, id_))
+
+    def first_key(self, entity: str, source: str, id_: str) -> str:
+        """Return the key as it was before any rotation."""
         mac = self._row.copy()
-        mac.update(f"v1|{entity}|{source}|{normal}".encode())
+        mac.update(f"v1|{entity}|{source}|{_normal(id_)}".encode())
         return PREFIXES[entity] + _first_26_of_base32(mac.digest())
+
+    def _chained(self, key: str) -> str:
+        for row in self._later:
+            key = chained_key(row, key)
+        return key
 
     def row_key_sql(
         self, entity: str, source: str, id_: str
     ) -> tuple[str, str, list[bytes]]:
         """Return ``row_key`` as SQL of the engine, for millions of ids.
 
-        Right for ids of printable ASCII without blanks around them. The key is in the
+        Right before any rotation, and for ids of printable ASCII without blanks around them. The key is in the
         parameters only, so that no statement's text holds it.
         Source: RFC 2104, section 2; RFC 4648, section 6.
 
@@ -114,6 +148,20 @@ class KeyRing:
         return "r_" + _base32(self._raw, f"{column}|{spelling}")[:10]
 
 
+def chained_key(row: bytes, key: str) -> str:
+    """Return a key under the next master: its prefix stays. ``row`` is of the master."""
+    return key[:3] + _first_26_of_base32(hmac.digest(row, key.encode(), "sha256"))
+
+
+def row_purpose(master: bytes) -> bytes:
+    """Return the key that makes row keys of one master."""
+    return _derived(master, "row")
+
+
+def _normal(id_: str) -> str:
+    return unicodedata.normalize("NFC", id_).strip()
+
+
 def _first_26_of_base32(digest: bytes) -> str:
     """Return what ``_base32`` begins with; millions of ids are keyed one by one."""
     bits = int.from_bytes(digest[:17], "big") >> 1
@@ -137,33 +185,95 @@ def _check_value(master: bytes) -> str:
     return hmac.digest(master, b"rapport-check", "sha256")[:8].hex()
 
 
-def _create(vault: Path) -> None:
+def create_key(vault: Path, kid: str = "k1", state: str = "active") -> None:
+    """Make a new master and enter it; one that a kill left is entered as it is."""
     folder = vault / "keys"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     vault.chmod(0o700)
     folder.chmod(0o700)
-    kid = "k1"
-    master = os.urandom(32)
-    handle = os.open(folder / f"{kid}.key", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(master)
-        file.flush()
-        os.fsync(file.fileno())
-    _enter(folder / "keyring.json", kid, master)
+    file = folder / f"{kid}.key"
+    if not file.exists():
+        # Whole or not at all: a link refuses a name that is taken.
+        building = folder / f"{kid}.building"
+        building.unlink(missing_ok=True)
+        handle = os.open(building, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(handle, "wb") as out:
+            out.write(os.urandom(32))
+            out.flush()
+            os.fsync(out.fileno())
+        os.link(building, file)
+        building.unlink()
+    _enter(folder / "keyring.json", kid, _read(file), state)
 
 
-def _enter(keyring: Path, kid: str, master: bytes) -> None:
+def activate_key(vault: Path, kid: str) -> None:
+    """Make a pending master the active one, and the active one retired."""
+    keyring = vault / "keys" / "keyring.json"
+    entries = _entries(keyring)
+    for entry in entries:
+        if entry["kid"] == kid:
+            entry["state"] = "active"
+        elif entry["state"] == "active":
+            entry["state"] = "retired"
+    _write_keyring(keyring, entries)
+
+
+def newest_key(vault: Path) -> dict[str, str] | None:
+    """Return the keyring's entry that was created last, or None without a keyring."""
+    keyring = vault / "keys" / "keyring.json"
+    if not keyring.exists():
+        return None
+    return max(_entries(keyring), key=lambda entry: entry["created"])
+
+
+def chain_of(keyring: Path) -> list[dict[str, str]]:
+    """Return the entries whose masters make the keys, first to last.
+
+    Raises:
+        KeyMissing: the keyring names no active key.
+    """
+    entries = [e for e in _entries(keyring) if e["state"] in ("active", "retired")]
+    if not entries or entries[-1]["state"] != "active":
+        raise KeyMissing("the keyring names no active key: restore vault/keys")
+    return entries
+
+
+def master_of(vault: Path, kid: str) -> bytes:
+    """Return one master, held against its check value."""
+    folder = vault / "keys"
+    for entry in _entries(folder / "keyring.json"):
+        if entry["kid"] == kid:
+            return _checked(folder, entry)
+    raise KeyMissing("the keyring does not name this key: restore vault/keys")
+
+
+def _checked(folder: Path, entry: dict[str, str]) -> bytes:
+    master = _read(folder / f"{entry['kid']}.key")
+    if not hmac.compare_digest(entry["check"], _check_value(master)):
+        raise KeyMissing(*_SWAPPED, next_step=_RIGHT_KEY)
+    return master
+
+
+def _enter(keyring: Path, kid: str, master: bytes, state: str = "active") -> None:
     keyring.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    entry = {
-        "kid": kid,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "state": "active",
-        "check": _check_value(master),
-    }
+    entries = _entries(keyring) if keyring.exists() else []
+    entries = [entry for entry in entries if entry["kid"] != kid]
+    entries.append(
+        {
+            "kid": kid,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "state": state,
+            "check": _check_value(master),
+        }
+    )
+    _write_keyring(keyring, entries)
+
+
+def _write_keyring(keyring: Path, entries: list[dict[str, str]]) -> None:
     building = keyring.with_suffix(".building")
     handle = os.open(building, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump({"keys": [entry]}, file, indent=2)
+        json.dump({"keys": entries}, file, indent=2)
         file.flush()
         os.fsync(file.fileno())
     os.replace(building, keyring)
@@ -178,13 +288,6 @@ def _entries(keyring: Path) -> list[dict[str, str]]:
             next_step="restore vault/keys from its backup",
         ) from None
     return found
-
-
-def _active(keyring: Path) -> dict[str, str]:
-    for entry in _entries(keyring):
-        if entry.get("state") == "active":
-            return entry
-    raise KeyMissing("the keyring names no active key: restore vault/keys")
 
 
 def _read(path: Path) -> bytes:
@@ -213,9 +316,6 @@ def _check_or_enter(keyring: Path, kid: str, master: bytes) -> None:
     if not keyring.exists():
         _enter(keyring, kid, master)
         return
-    expected = _active(keyring)["check"]
+    expected = chain_of(keyring)[-1]["check"]
     if not hmac.compare_digest(expected, _check_value(master)):
-        raise KeyMissing(
-            "the key is not the one this vault was made with (check value differs)",
-            next_step="restore the right key file; nothing was read",
-        )
+        raise KeyMissing(*_SWAPPED, next_step=_RIGHT_KEY)

@@ -114,6 +114,14 @@ class Vault:
             rows = con.execute("select batch_id, delivery_id from delivery_name")
             return dict(rows.fetchall())
 
+    def delivery_sources(self) -> dict[str, tuple[str, str]]:
+        """Return the source and the true delivery id behind each batch id."""
+        with self._connect() as con:
+            rows = con.execute(
+                "select batch_id, source, delivery_id from delivery_name"
+            )
+            return {batch: (source, id_) for batch, source, id_ in rows.fetchall()}
+
     def people(self) -> Iterator[tuple[str, str, str]]:
         """Yield (client_key, source, client_id), by key: for those allowed to see it."""
         with self._connect() as con:
