@@ -8,6 +8,8 @@ from rapport.warehouse.connections import (
     open_snapshot,
     published_path,
     scratch,
+    scratch_for_files,
+    scratch_over_published,
     work_path,
 )
 from rapport.warehouse.publish import (
@@ -28,5 +30,7 @@ __all__ = [
     "published_path",
     "published_runs",
     "scratch",
+    "scratch_for_files",
+    "scratch_over_published",
     "work_path",
 ]

@@ -112,3 +112,39 @@ def scratch(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
     finally:
         con.close()
+
+
+@contextmanager
+def scratch_over_published(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an in-memory database with the snapshot beside it, read-only, as ``pub``.
+
+    Raises:
+        NothingPublished: no night has been published yet (exit 2).
+    """
+    path = published_path(settings)
+    if not path.exists():
+        raise NothingPublished(
+            "nothing is published yet",
+            next_step="put an export into the inbox, then run rapport night",
+        )
+    with scratch(settings) as con:
+        con.execute(f"attach '{path}' as pub (read_only)")
+        yield con
+
+
+@contextmanager
+def scratch_for_files() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an in-memory database for files alone: no RAPPORT_HOME, nothing spilled."""
+    con = duckdb.connect(
+        config={
+            "threads": "2",
+            "temp_directory": "",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+    )
+    try:
+        con.execute("set timezone = 'UTC'")
+        yield con
+    finally:
+        con.close()
