@@ -92,8 +92,23 @@ def ledger_head(home: Path) -> ChainHead | None:
 
 
 def verify_ledger(home: Path) -> list[str]:
-    """Return what is wrong with the ledger, in words; nothing when it is whole."""
-    return verify_chain(ledger_path(home), "release ledger")
+    """Return what is wrong with the ledger, in words; nothing when it is whole.
+
+    A cut tail leaves a chain that is whole: the audit log holds every step too.
+    """
+    wrong = verify_chain(ledger_path(home), "release ledger")
+    if not wrong:
+        logged = sum(
+            str(entry.get("action", "")).removeprefix("extract_") in _FOLLOWS
+            for entry in chain_entries(home / "vault" / "audit.jsonl")
+            if str(entry.get("action", "")).startswith("extract_")
+        )
+        held = len(chain_entries(ledger_path(home)))
+        if held < logged:
+            wrong.append(
+                f"release ledger: {held} entries, and the audit log holds {logged}"
+            )
+    return wrong
 
 
 def record(
