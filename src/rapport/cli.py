@@ -56,6 +56,10 @@ app.add_typer(mapping, name="mapping")
 app.add_typer(change, name="change")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(identity, name="identity")
+extract = typer.Typer(
+    help="Research extracts: request, approval, release, check.", no_args_is_help=True
+)
+app.add_typer(extract, name="extract")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 AsOf = Annotated[
@@ -731,6 +735,166 @@ def _passphrase(file: Path | None, *, is_new: bool) -> str:
             "Passphrase", hide_input=True, confirmation_prompt=is_new, err=True
         )
     )
+
+
+ExtractId = Annotated[str, typer.Argument(metavar="ID", help="A request or release.")]
+
+
+@extract.command("request")
+def extract_request(
+    spec: Annotated[Path, typer.Argument(help="The request, a TOML file.")],
+    json_: Json = False,
+) -> None:
+    """Check a request, build and measure its package; it then waits for a person."""
+    from rapport.extracts.lifecycle import request_extract
+    from rapport.report import print_json
+
+    settings = _settings()
+    with observe.step("extract", "build and measure the extract"):
+        waiting = request_extract(settings, spec, date.today())
+    if json_:
+        print_json(
+            {
+                "request_id": waiting.request_id,
+                "state": waiting.state,
+                "digest": waiting.digest,
+                "preview": waiting.preview,
+            }
+        )
+    else:
+        print(waiting.preview, end="")
+    observe.say(f"{waiting.request_id} is {waiting.state}")
+    if waiting.state in ("built", "approved"):
+        raise typer.Exit(ExitCode.NEEDS_PERSON)
+
+
+@extract.command("review")
+def extract_review(id_: ExtractId, json_: Json = False) -> None:
+    """Print a request's disclosure report, and where its page lies."""
+    from rapport.extracts.lifecycle import review_extract
+    from rapport.extracts.words import report_lines
+    from rapport.report import print_json
+
+    found = review_extract(_settings(), id_)
+    if json_:
+        print_json(found)
+        return
+    for line in report_lines(found):
+        print(line)
+    observe.say(
+        f"the page: {found['page']}\nnext: rapport extract approve "
+        f"{found['request_id']} --by NAME, or refuse"
+    )
+
+
+@extract.command("approve")
+def extract_approve(
+    id_: ExtractId,
+    by: Annotated[str, typer.Option(help="Who approves: one of [extracts] approvers.")],
+) -> None:
+    """Bind a second person's approval to the build as it lies there."""
+    from rapport.extracts.lifecycle import approve_extract
+
+    until = approve_extract(_settings(), id_, by, date.today())
+    observe.say(
+        f"approved; it holds until {until}; next: rapport extract release {id_}"
+    )
+
+
+@extract.command("refuse")
+def extract_refuse(
+    id_: ExtractId,
+    by: Annotated[str, typer.Option(help="Who refuses.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in the ledger.")],
+) -> None:
+    """End a request with a reason; its data are removed."""
+    from rapport.extracts.lifecycle import refuse_extract
+
+    refuse_extract(_settings(), id_, by, reason)
+    observe.say("refused; the reason is in extracts/ledger.jsonl")
+
+
+@extract.command("release")
+def extract_release(id_: ExtractId) -> None:
+    """Sign an approved build and move it to its release folder."""
+    from rapport.extracts.lifecycle import release_extract
+
+    settings = _settings()
+    with observe.step("release", "sign and check the package"):
+        folder = release_extract(settings, id_, date.today())
+    observe.say(
+        f"released: {folder}\nnext: hand over the folder and extracts/keys; "
+        f"rapport extract verify {folder}"
+    )
+
+
+@extract.command("withdraw")
+def extract_withdraw(
+    id_: ExtractId,
+    reason: Annotated[str, typer.Option(help="Why; kept in the ledger.")],
+) -> None:
+    """Call a release back; its holder must be told."""
+    from rapport.extracts.lifecycle import withdraw_extract
+
+    holder = withdraw_extract(_settings(), id_, reason)
+    observe.say(f"withdrawn; tell {holder} to delete it")
+
+
+@extract.command("list")
+def extract_list(json_: Json = False) -> None:
+    """List every request: its state, who asked, who approved, until when."""
+    from rapport.extracts.lifecycle import list_extracts
+    from rapport.extracts.words import list_lines
+    from rapport.report import print_json
+
+    found = list_extracts(_settings())
+    if json_:
+        print_json({"requests": found})
+        return
+    for line in list_lines(found):
+        print(line)
+
+
+@extract.command("verify")
+def extract_verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A released package.")],
+    key: Annotated[
+        Path | None, typer.Option("--key", help="The service's public key.")
+    ] = None,
+    canaries: Annotated[
+        Path | None, typer.Option(help="Strings, one a line, that may be in no file.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Check a package by itself: signature, sums, contents and risk."""
+    from rapport.extracts.verify import passed, verify_package
+    from rapport.report import print_json
+
+    checks = verify_package(folder, key, canaries, date.today())
+    if json_:
+        lines = [{"ok": check.ok, "line": check.line} for check in checks]
+        print_json({"passed": passed(checks), "checks": lines})
+    else:
+        for check in checks:
+            print(f"{'✓' if check.ok else '✗'} {check.line}")
+    if not passed(checks):
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+@extract.command("twin")
+def extract_twin(
+    spec: Annotated[Path, typer.Argument(help="The request, a TOML file.")],
+    out: Annotated[Path, typer.Option(help="An empty or new folder.")],
+    persons: Annotated[int, typer.Option(min=11, help="How many persons.")] = 500,
+) -> None:
+    """Write a synthetic twin of the package: same tables and columns, no real row."""
+    from rapport.extracts.request import read_request
+    from rapport.extracts.twin import write_twin
+
+    request = read_request(spec)
+    with observe.step("twin", "make the synthetic twin"):
+        write_twin(request, out, persons)
+    observe.say(f"written: {out} (synthetic: no row of it is of a person)")
 
 
 @contextmanager

@@ -76,6 +76,19 @@ class GateRefused(RapportError):
     reason = "gate_refused"
 
 
+class RequestInvalid(UsageError):
+    """A request for an extract does not say what it must, or asks for what never leaves."""
+
+    reason = "extract_request_invalid"
+
+
+class ExtractRefused(RapportError):
+    """The disclosure gate refused an extract; nothing was released."""
+
+    exit_code = ExitCode.REFUSED
+    reason = "extract_refused"
+
+
 class WriterBusy(RapportError):
     """Another process holds the warehouse."""
 

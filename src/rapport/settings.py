@@ -381,6 +381,14 @@ class Guard:
     weaker: WeakerWhen
 
 
+class Extracts(_Section):
+    """Research extracts: who approves, how long that holds (privacy.md C)."""
+
+    approvers: tuple[Annotated[str, Field(min_length=2, max_length=80)], ...] = ()
+    approval_days: int = Field(30, ge=1, le=365)
+    zip3_withheld: tuple[Annotated[str, Field(pattern=r"^\d{3}$")], ...] = ()
+
+
 class Settings(_Section):
     """All settings of one RAPPORT_HOME."""
 
@@ -404,6 +412,7 @@ class Settings(_Section):
     gate: Gate = Gate()
     qi: Quality = Quality()
     security: Security = Security()
+    extracts: Extracts = Extracts()
 
     @property
     def project_root(self) -> Path:

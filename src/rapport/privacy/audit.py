@@ -2,88 +2,36 @@
 
 from __future__ import annotations
 
-import fcntl
 import getpass
-import hashlib
-import json
-import os
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import rfc8785
-
-_FIRST = "0" * 64
+from rapport.privacy.chain import ChainHead, append_entry, chain_head, verify_chain
 
 
-@dataclass(frozen=True)
-class AuditHead:
-    """The last entry of the chain: its number and its hash."""
-
-    seq: int
-    hash: str
-
-    def __str__(self) -> str:
-        return f"{self.seq}:{self.hash}"
-
-
-def append_audit(home: Path, action: str, object_: str, reason: str) -> AuditHead:
+def append_audit(home: Path, action: str, object_: str, reason: str) -> ChainHead:
     """Append one entry, synced to disk, and return the new head."""
-    path = home / "vault" / "audit.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        head = audit_head(home) or AuditHead(0, _FIRST)
-        entry: dict[str, int | str] = {
-            "seq": head.seq + 1,
+    return append_entry(
+        _path(home),
+        {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "actor": getpass.getuser(),
             "action": action,
             "object": object_,
             "reason": reason,
-            "prev": head.hash,
-        }
-        entry["hash"] = _hash(entry)
-        os.write(handle, json.dumps(entry, sort_keys=True).encode() + b"\n")
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    return AuditHead(head.seq + 1, str(entry["hash"]))
+        },
+    )
 
 
-def audit_head(home: Path) -> AuditHead | None:
+def audit_head(home: Path) -> ChainHead | None:
     """Return the last entry's number and hash, or None for an empty log."""
-    path = home / "vault" / "audit.jsonl"
-    if not path.exists():
-        return None
-    lines = path.read_text("utf-8").splitlines()
-    if not lines:
-        return None
-    entry = json.loads(lines[-1])
-    return AuditHead(entry["seq"], entry["hash"])
+    return chain_head(_path(home))
 
 
 def verify_audit(home: Path) -> list[str]:
     """Return what is wrong with the chain, in words; nothing when it is whole."""
-    path = home / "vault" / "audit.jsonl"
-    if not path.exists():
-        return []
-    wrong: list[str] = []
-    expected_seq, expected_prev = 1, _FIRST
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            return [*wrong, f"audit log, line {number}: not readable"]
-        said = entry.pop("hash", "")
-        if entry.get("seq") != expected_seq or entry.get("prev") != expected_prev:
-            wrong.append(f"audit log, line {number}: the chain is broken")
-        if said != _hash(entry):
-            wrong.append(f"audit log, line {number}: altered after it was written")
-        expected_seq, expected_prev = int(entry.get("seq", 0)) + 1, said
-    return wrong
+    return verify_chain(_path(home), "audit log")
 
 
-def _hash(entry: dict[str, int | str]) -> str:
-    return hashlib.sha256(rfc8785.dumps(dict(entry))).hexdigest()
+def _path(home: Path) -> Path:
+    return home / "vault" / "audit.jsonl"

@@ -3,11 +3,13 @@
 from rapport.warehouse.build import Dbt, build_candidate
 from rapport.warehouse.connections import (
     candidate_path,
+    in_memory,
     open_candidate,
     open_published,
     open_snapshot,
     published_path,
     scratch,
+    scratch_over_published,
     work_path,
 )
 from rapport.warehouse.publish import (
@@ -21,6 +23,7 @@ __all__ = [
     "build_candidate",
     "candidate_mark",
     "candidate_path",
+    "in_memory",
     "open_candidate",
     "open_published",
     "open_snapshot",
@@ -28,5 +31,6 @@ __all__ = [
     "published_path",
     "published_runs",
     "scratch",
+    "scratch_over_published",
     "work_path",
 ]

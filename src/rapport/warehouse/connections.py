@@ -115,10 +115,30 @@ def scratch(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
+def scratch_over_published(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an in-memory database with the snapshot beside it, read-only, as ``pub``.
+
+    Raises:
+        NothingPublished: no night has been published yet (exit 2).
+    """
+    path = published_path(settings)
+    if not path.exists():
+        raise NothingPublished(
+            "nothing is published yet",
+            next_step="put an export into the inbox, then run rapport night",
+        )
+    with scratch(settings) as con:
+        con.execute(f"attach '{path}' as pub (read_only)")
+        yield con
+
+
+@contextmanager
 def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open an in-memory database that needs no RAPPORT_HOME and leaves nothing behind."""
+    """Open an in-memory database: no RAPPORT_HOME, nothing spilled or left behind."""
     con = duckdb.connect(
         config={
+            "threads": "2",
+            "temp_directory": "",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
         }

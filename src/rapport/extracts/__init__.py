@@ -1,0 +1,1 @@
+"""Research extracts: request, de-identification, risk, approval, package (privacy.md C, D)."""
