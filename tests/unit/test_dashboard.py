@@ -587,3 +587,17 @@ def test_a_setting_that_turns_hiding_off_is_said(tmp_path: Path) -> None:
 
 def test_the_night_is_as_of_its_own_date(pages: dict[str, Page]) -> None:
     assert f"as of {AS_OF}" in pages["index.html"].text
+
+
+def test_moving_ranges_of_means_stand_in_the_table_alone(
+    pages: dict[str, Page], service: Service
+) -> None:
+    """From month to month, with none for the first; shares have none."""
+    alliance = pages["alliance.html"].figure("alliance.WAI-SR.client.total")
+    rows = [row for table in reversed(alliance.tables[:2]) for row in table]
+    values = [p["value"] for p in service.rows["qi.spc_point"]
+              if p["chart_id"] == "alliance.WAI-SR.client.total"]  # fmt: skip
+    ranges = [f"{abs(b - a):.2f}" for a, b in pairwise(values[: LAST + 1])]
+    assert [row["moving_range"] for row in rows] == ["–", *ranges, "–"]
+    completion = pages["completion.html"].figure("completion.outcome_client")
+    assert "moving_range" not in completion.tables[0][0]
