@@ -108,7 +108,7 @@ order by points.chart_id, points.clinic_key, points.month
 """
 
 # On which side of the median the longest run of a run chart lies; the later of two.
-_LONGEST_RUN = """
+LONGEST_RUN = """
 with used as (
     select
         points.chart_id, points.clinic_key, points.segment, points.month,
@@ -148,7 +148,7 @@ qualify row_number() over (
 """
 
 CHART_SERIES = f"""
-with longest as ({_LONGEST_RUN})
+with longest as ({LONGEST_RUN})
 select series.*, longest.longest_side
 from qi.spc_series as series
 left join longest
