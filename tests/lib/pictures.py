@@ -12,7 +12,7 @@ from lib.chromium import started_chromium
 
 PICTURES = {
     "front.png": ("index.html", "light"),
-    "ruptures.png": ("ruptures.html", "dark"),
+    "completion.png": ("completion.html", "dark"),
     "clinics.png": ("clinics.html", "light"),
 }
 
@@ -25,7 +25,7 @@ def main() -> None:
     with started_chromium() as browser:
         for name, (page_name, theme) in PICTURES.items():
             page = browser.new_page(
-                viewport={"width": 1100, "height": 760}, color_scheme=theme
+                viewport={"width": 1280, "height": 760}, color_scheme=theme
             )
             page.goto((folder / page_name).as_uri())
             page.screenshot(path=target / name)
