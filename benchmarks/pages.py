@@ -87,15 +87,21 @@ def _opened(folder: Path) -> dict[str, float]:
                 context = browser.new_context()
                 page = context.new_page()
                 page.goto(path.as_uri())
-                page.wait_for_function(_HAS_PAINTED)
                 times.append(page.evaluate(_PAINTED))
                 context.close()
             found[path.stem] = round(statistics.median(times))
     return found
 
 
-_PAINTED = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-_HAS_PAINTED = "performance.getEntriesByName('first-contentful-paint').length > 0"
+_PAINTED = """
+() => new Promise(resolve => {
+    const look = () => {
+        const [paint] = performance.getEntriesByName('first-contentful-paint');
+        if (paint) resolve(paint.startTime); else requestAnimationFrame(look);
+    };
+    look();
+})
+"""
 
 if __name__ == "__main__":
     main()

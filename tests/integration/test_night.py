@@ -9,12 +9,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from conftest import ROOT, Home, table
+from lib.laid_snapshots import FROM_SEEDS, Laid, contracts, lay_snapshot
 from lib.snapshots import published
 from rapport.ask import examples
 from rapport.settings import load_settings
@@ -208,6 +210,30 @@ def test_no_published_file_holds_a_source_id(sample: Home) -> None:
         for path in Path(sample.path / folder).rglob("*"):
             if path.is_file():
                 assert b"P000001" not in path.read_bytes(), path.name
+
+
+def test_facts_laid_by_hand_give_the_quality_tables_of_a_night(
+    sample: Home, tmp_path: Path
+) -> None:
+    """The tests of the pages lay their snapshots without a night (ADR 33)."""
+    of_night = published(sample.path)
+
+    def fill(con: duckdb.DuckDBPyConnection) -> None:
+        con.execute(
+            f"attach '{sample.path / 'published' / 'rapport.duckdb'}' as night (read_only)"
+        )
+        for name in contracts():
+            schema, table_name = name.split(".")
+            if schema not in {"qi", "ops"} and table_name not in FROM_SEEDS:
+                con.execute(f"insert into {name} by name from night.{name}")
+        con.execute("detach night")
+
+    lay_snapshot(tmp_path, Laid(date.fromisoformat(AS_OF), fill))
+    laid = published(tmp_path)
+    of_quality = {name for name in of_night if name.startswith("qi.")}
+    assert len(of_quality) == 13
+    for name in of_quality:
+        assert laid[name] == of_night[name], name
 
 
 # What names a person, a visit, a form or a worker in an export.

@@ -32,7 +32,7 @@ from rapport.warehouse.publish import (
 
 SCHEMAS = ("core", "alliance", "outcomes", "qi", "ops")
 # Made from the seeds alone, so the same on every snapshot.
-_FROM_SEEDS = ("dim_instrument", "dim_rupture_method", "dim_care_signal")
+FROM_SEEDS = ("dim_instrument", "dim_rupture_method", "dim_care_signal")
 
 Fill = Callable[[duckdb.DuckDBPyConnection], None]
 
@@ -115,7 +115,7 @@ def _write_candidate(settings: Settings, laid: Laid, run_id: str) -> None:
         con.execute(f"create table work.{path.stem} as from read_csv('{path}')")
     for name in REGISTRY_TABLES:  # no instruments of the clinic's own
         con.execute(f"create table control.own_{name} as from work.{name} limit 0")
-    _run_models(con, _FROM_SEEDS)
+    _run_models(con, FROM_SEEDS)
     laid.fill(con)
     quality = [n.split(".")[1] for n in contracts() if n.startswith("qi.")]
     _run_models(con, (*quality, "signal_log"))
