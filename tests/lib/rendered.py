@@ -7,7 +7,9 @@ from rapport.warehouse.rendered import ModelTexts
 
 PROJECT = ROOT / "dbt_project"
 TEXTS = ModelTexts(PROJECT)
-_SETTING = re.compile(r"\(select number from control\.setting where name = '([\w.]+)'\)")
+_SETTING = re.compile(
+    r"\(select number from control\.setting where name = '([\w.]+)'\)"
+)
 
 
 def render(body: str, settings: dict[str, float] | None) -> str:
