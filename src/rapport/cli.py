@@ -427,6 +427,9 @@ def chart(
         return
     print(drawn(found, file.stem), end="")
     observe.say(found["sentence"])
+    if "units" in found:
+        names = (f"{n} {unit['unit']}" for n, unit in enumerate(found["units"], 1))
+        observe.say(" · ".join(names))
 
 
 @change.command("add")

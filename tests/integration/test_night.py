@@ -107,14 +107,16 @@ def test_a_quality_leads_morning_goes_as_the_tutorial_says(
     assert [tuple(p[name] for name in names) for p in chart["points"] if p["used"]] == [
         (str(p.pop("month")), *p.values()) for p in drawn
     ]
-    assert chart["points"][0]["limits"] in ("trial", "fixed")
+    assert len(drawn) > 12
     assert chart["sentence"] in (tmp_path / "completion.svg").read_text("utf-8")
     assert "Too little data to say" in said[5]
     assert re.search(r"Recorded: [1-9] of \d series begin a new segment", said[6])
     assert "2026-03-01  completion.alliance_client: Forms on a tablet" in said[7]
     small = [line.split() for line in said[8].splitlines() if line.startswith("2026-")]
     assert len(small) == 6
-    assert all(row[1:] == ["True"] for row in small), "nothing but that it is hidden"
+    # Of a month with people nothing but that it is hidden; one without is no secret.
+    assert {tuple(row[1:]) for row in small} <= {("True",), ("0", "False")}
+    assert ["True"] in [row[1:] for row in small]
 
 
 def test_no_quality_table_names_a_therapist(sample: Home) -> None:

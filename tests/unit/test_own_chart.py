@@ -118,6 +118,7 @@ def test_every_kind_draws_an_svg_with_its_sentence_inside(
     assert root.find("svg:title", space).text == "Ours & <theirs>"
     assert root.find("svg:desc", space).text == said["sentence"]
     assert not [e for e in root.iter() if e.tag.endswith(("script", "image", "link"))]
+    assert "var(" not in root.find("svg:style", space).text
     (series,) = said["series"]
     is_plain = kind in ("p", "u")
     assert (series["sigma_z"] == 1 and series["screening"] == "off") == is_plain
