@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from rapport.errors import RapportError
 from rapport.settings import Settings
-from rapport.state import CheckFinding, CheckResult
+from rapport.state import CheckFinding, CheckResult, ControlState
 from rapport.validate.suites import Check, load_suites
 from rapport.validate.waivers import Waiver, load_waivers
 from rapport.warehouse import candidate_path, work_path
@@ -193,6 +193,7 @@ def _waiver_of(
 def describe_refusal(settings: Settings, result: GateResult) -> list[str]:
     """Say, for each critical check that did not hold, what and where and what to do."""
     about = {check.id: check for check in load_suites(settings.project_root)}
+    received = received_on(ControlState(settings.home))
     lines = []
     for check in result.checks:
         if (
@@ -206,7 +207,7 @@ def describe_refusal(settings: Settings, result: GateResult) -> list[str]:
         )
         lines.append(f"    expected: {check.expected}")
         lines += [
-            f"    {describe_finding(finding)}"
+            f"    {describe_finding(finding, received)}"
             for finding in result.findings.get(check.check_name, [])
         ]
         lines.append(f"    next: {about[check.check_name].advice}")
@@ -222,9 +223,21 @@ def what_failed(check: CheckResult) -> str:
     return f"{n:,} {'row breaks' if n == 1 else 'rows break'} it"
 
 
-def describe_finding(finding: CheckFinding) -> str:
-    """Say where a check of the history did not hold, and by how much."""
+def received_on(state: ControlState) -> dict[str, date]:
+    """Return the day each delivery was received: what a person knows an export by."""
+    return {d.batch_id: d.received_at.date() for d in state.deliveries()}
+
+
+def describe_finding(finding: CheckFinding, received: Mapping[str, date]) -> str:
+    """Say where a check of the history did not hold, and by how much.
+
+    Args:
+        finding: what the gate found.
+        received: the day each delivery was received; a delivery's own name is not told.
+    """
     where = f"source {finding.source}, delivery {finding.batch_id}"
+    if finding.batch_id in received:
+        where += f" (received {received[finding.batch_id]})"
     if finding.table_name:
         where += f", table {finding.table_name}"
     limits = []
