@@ -202,9 +202,7 @@ def describe_refusal(settings: Settings, result: GateResult) -> list[str]:
             or check.check_name in result.waived
         ):
             continue
-        lines.append(
-            f"  {check.check_name} on {check.table_name}: {what_failed(check)}"
-        )
+        lines.append(f"  {check.check_name}: {what_failed(check)}")
         lines.append(f"    expected: {check.expected}")
         lines += [
             f"    {describe_finding(finding, received)}"
@@ -218,9 +216,11 @@ def describe_refusal(settings: Settings, result: GateResult) -> list[str]:
 def what_failed(check: CheckResult) -> str:
     """Say in a few words how a check did not hold."""
     if check.status == "error":
-        return "the check itself could not run"
+        return f"the check itself could not run on {check.table_name}"
     n = int(check.observed or 0)
-    return f"{n:,} {'row breaks' if n == 1 else 'rows break'} it"
+    if check.layer == "history":  # its rows are ours: one a delivered table or share
+        return f"{n:,} {'delivery breaks' if n == 1 else 'findings break'} it"
+    return f"{n:,} {'row breaks' if n == 1 else 'rows break'} it in {check.table_name}"
 
 
 def received_on(state: ControlState) -> dict[str, date]:
@@ -240,10 +240,17 @@ def describe_finding(finding: CheckFinding, received: Mapping[str, date]) -> str
         where += f" (received {received[finding.batch_id]})"
     if finding.table_name:
         where += f", table {finding.table_name}"
-    limits = []
-    if finding.lower is not None:
-        limits.append(f"at least {finding.lower:.4g}")
-    if finding.upper is not None:
-        limits.append(f"at most {finding.upper:.4g}")
-    usual = f" (usually {' and '.join(limits)})" if limits else ""
-    return f"{where}: {finding.metric} {finding.value:.4g}{usual}"
+    lower, upper = finding.lower, finding.upper
+    usual = ""
+    if lower is not None and upper is not None:
+        usual = f" (usually {_number(lower)} to {_number(upper)})"
+    elif lower is not None:
+        usual = f" (usually at least {_number(lower)})"
+    elif upper is not None:
+        usual = f" (usually at most {_number(upper)})"
+    return f"{where}: {finding.metric} {_number(finding.value)}{usual}"
+
+
+def _number(value: float) -> str:
+    """Write a count or a share as a person would: no more digits than say something."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
