@@ -7,9 +7,10 @@ row can't stand without the value) or a notice (when it is loaded without it).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from rapport.ingest.spelling import is_one_of
 from rapport.mapping import Column
 
 MAX_ID, MAX_CODE, MAX_TEXT = 128, 64, 128
@@ -75,6 +76,19 @@ def absent_cell(column: Column) -> Cell:
     if column.kind == "item_value":
         return Cell([("value", "DOUBLE", "null"), ("value_kind", "VARCHAR", "'empty'")])
     return Cell([(name, type_, "null") for name, type_, _ in cell.outputs])
+
+
+def with_parts(cells: Iterable[Cell]) -> str:
+    """Return a subquery of the rows of ``cell`` and the parts of cells, each taken once."""
+    layers: list[list[str]] = [[], []]
+    for cell in cells:
+        for n, (name, sql) in enumerate(cell.parts):
+            layers[min(n, 1)].append(f"{sql} as {name}")
+    query = "select * from cell where kind = 'row'"
+    for layer in layers:
+        if layer:
+            query = f"select *, {', '.join(layer)} from ({query}) as cell"
+    return f"({query})"
 
 
 def _id(column: Column, text: str, alias: str) -> Cell:
@@ -245,13 +259,14 @@ def _item_value(column: Column, text: str, alias: str) -> Cell:
 
 
 def _boolean(column: Column, text: str, alias: str) -> Cell:
-    value = (
-        f"case when lower({text}) in ('true', 't', 'yes', 'y', '1') then true"
-        f" when lower({text}) in ('false', 'f', 'no', 'n', '0') then false end"
-    )
+    said = f"{column.name}_said"
+    is_true = is_one_of(f"lower({text})", ("true", "t", "yes", "y", "1"))
+    is_false = is_one_of(f"lower({text})", ("false", "f", "no", "n", "0"))
+    value = f"case when {is_true} then true when {is_false} then false end"
     return Cell(
-        [(column.name, "BOOLEAN", value)],
-        notices=[("boolean_unreadable", f"{text} is not null and ({value}) is null")],
+        [(column.name, "BOOLEAN", said)],
+        notices=[("boolean_unreadable", f"{text} is not null and {said} is null")],
+        parts=[(said, value)],
     )
 
 
