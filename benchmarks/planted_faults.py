@@ -6,7 +6,8 @@ The recipe: twenty kinds of export fault, taken from what record systems and the
 do (docs/reference/gate.md lists them), fixed before the first run; for each the rows or ids
 that it hits are drawn with one seed. Each is planted in the last delivery of a synthetic
 clinic whose other nights are published, and goes through the real door, build and gate;
-what follows a verdict (publish, pages, digest) is left out, since it can't change one.
+what follows a verdict (publish, pages, digest) is left out, since it can't change one. dbt
+compiles the night once, without a fault; each faulty night runs the very same statements.
 A check counts when it did not fail on the same night without a fault.
 
 Each finished fault is a line of FOLDER/results.jsonl; a second call goes on from there.
@@ -24,10 +25,13 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import duckdb
+
 from rapport import night as chain
-from rapport.settings import PROJECT_ROOT, load_settings
+from rapport.settings import PROJECT_ROOT, Settings, load_settings
 from rapport.state import writer_lock
 from rapport.validate import Gate
+from rapport.warehouse import build as warehouse_build
 from rapport.warehouse import candidate_path, work_path
 
 SEED, UNTIL = 20260630, "2026-06-30"
@@ -193,9 +197,60 @@ def rapport(home: Path, *arguments: str) -> int:
     ).returncode
 
 
-def failed_checks(home: Path, gate: Gate) -> dict[str, str]:
+class Statements:
+    """What dbt ran on the night without a fault, to be run again on the others."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def record(self, settings: Settings, asked: object) -> int:
+        """Let dbt build, and keep what it ran, in its order."""
+        with warehouse_build.Dbt(settings) as dbt:
+            returncode, _ = dbt.run(
+                "build", "--exclude-resource-type", "unit_test",
+                "--exclude-resource-type", "test",
+            )  # fmt: skip
+        if returncode:
+            raise SystemExit("the night without a fault was not built")
+        target = settings.home / "warehouse" / "target"
+        results = json.loads((target / "run_results.json").read_text("utf-8"))[
+            "results"
+        ]
+        names = [r["unique_id"] for r in results if r["unique_id"].startswith("model.")]
+        ran = {path.stem: path for path in (target / "run").rglob("models/**/*.sql")}
+        self.folder.mkdir()
+        for place, name in enumerate(names):
+            path = ran[name.rsplit(".", 1)[1]]
+            shutil.copy(path, self.folder / f"{place:04}_{path.name}")
+        shutil.copy(work_path(settings), self.folder / "seeds.duckdb")
+        return len(names)
+
+    def repeat(self, settings: Settings, asked: object) -> int:
+        """Run them on the databases that were laid for tonight."""
+        files = sorted(self.folder.glob("*.sql"))
+        con = duckdb.connect(work_path(settings))
+        con.execute("set timezone = 'UTC'")
+        con.execute(f"attach '{candidate_path(settings)}' as pub")
+        con.execute(f"attach '{self.folder / 'seeds.duckdb'}' as old (read_only)")
+        for schema in ("seed", "staging", "intermediate"):
+            con.execute(f"create schema if not exists {schema}")
+        for (name,) in con.execute(
+            "select table_name from duckdb_tables() where database_name = 'old'"
+            " and schema_name = 'seed'"
+        ).fetchall():
+            con.execute(f"create table seed.{name} as from old.seed.{name}")
+        con.execute("detach old")
+        for path in files:
+            con.execute(path.read_text("utf-8"))
+        con.close()
+        return len(files)
+
+
+def failed_checks(home: Path, gate: Gate, statements: Statements) -> dict[str, str]:
     """Take a night up to the gate's verdict; return what did not hold, with severity."""
     settings = load_settings({"RAPPORT_HOME": str(home)})
+    is_first = not statements.folder.exists()
+    warehouse_build._run_dbt = statements.record if is_first else statements.repeat
     with writer_lock(home):
         chain.ingest(settings)
         chain.build(settings, chain.start_run(settings, date.fromisoformat(UNTIL)))
@@ -206,7 +261,12 @@ def failed_checks(home: Path, gate: Gate) -> dict[str, str]:
 
 
 def night(
-    base: Path, last: Path, home: Path, plant: Fault | None, gate: Gate
+    base: Path,
+    last: Path,
+    home: Path,
+    plant: Fault | None,
+    gate: Gate,
+    statements: Statements,
 ) -> dict[str, object]:
     """Run the last night on a copy of the base, with a fault or without."""
     shutil.copytree(base, home)
@@ -226,10 +286,7 @@ def night(
         plant(tonight, read(full), random.Random(SEED))
     write(target, tonight, headers)
     (target / "_SUCCESS").touch()
-    found = failed_checks(home, gate)
-    # The next night is built in the same place, so dbt need not parse the project again.
-    target = Path("warehouse") / "target"
-    shutil.copytree(home / target, base / target, dirs_exist_ok=True)
+    found = failed_checks(home, gate, statements)
     shutil.rmtree(home)
     return {"failed": found}
 
@@ -256,13 +313,20 @@ def main() -> None:
         lines = [json.loads(line) for line in log.read_text().splitlines()]
         done = {line["fault"]: line for line in lines}
     last = deliveries(demo)[-1]
+    statements = Statements(folder / "statements")
+    if not statements.folder.exists():
+        done = {}
     with Gate(PROJECT_ROOT) as gate:  # one process judges every night
         for name, plant in {"none": None, **FAULTS}.items():
             if name in done:
                 continue
-            home = folder / "night"
+            # A place of its own: the gate's process knows databases by their path.
+            home = folder / f"night_{len(done)}"
             shutil.rmtree(home, ignore_errors=True)
-            done[name] = {"fault": name, **night(base, last, home, plant, gate)}
+            done[name] = {
+                "fault": name,
+                **night(base, last, home, plant, gate, statements),
+            }
             with log.open("a") as file:
                 file.write(json.dumps(done[name]) + "\n")
             print(

@@ -24,6 +24,7 @@ from rapport.validate import (
     find_check,
     load_suites,
     load_waivers,
+    received_on,
 )
 from rapport.warehouse import open_published, published_path
 
@@ -146,6 +147,7 @@ def _failed_checks(
     order = {"critical": 0, "warning": 1, "info": 2}
     advice = {check.id: check.advice for check in load_suites(settings.project_root)}
     waived, findings = state.waived(), state.findings(run_id)
+    received = received_on(state)
     failed = []
     for (
         _,
@@ -170,7 +172,10 @@ def _failed_checks(
                 "status": status,
                 "observed": observed,
                 "expected": expected,
-                "where": [describe_finding(found) for found in findings.get(name, [])],
+                "where": [
+                    describe_finding(found, received)
+                    for found in findings.get(name, [])
+                ],
                 "advice": advice.get(name, ""),
                 "waived_until": until.isoformat() if until else None,
             }
@@ -195,7 +200,7 @@ def explain_check(settings: Settings, name: str) -> dict[str, Any]:
     check = find_check(settings.project_root, name)
     state = ControlState(settings.home)
     runs = {run.run_id: run for run in state.runs()}
-    waived = state.waived()
+    waived, received = state.waived(), received_on(state)
     results = [
         {
             "run_id": run_id,
@@ -205,7 +210,8 @@ def explain_check(settings: Settings, name: str) -> dict[str, Any]:
             "observed": observed,
             "waived": (run_id, name) in waived,
             "where": [
-                describe_finding(f) for f in state.findings(run_id).get(name, [])
+                describe_finding(f, received)
+                for f in state.findings(run_id).get(name, [])
             ],
         }
         for run_id, _, _, check_name, _, status, _, observed, _ in state.checks()
@@ -251,12 +257,17 @@ def print_check(found: dict[str, Any]) -> None:
     print(f"  owner       {found['owner'].replace('_', ' ')}")
     if not found["waivable"]:
         print("  waiver      none is possible: it guards a promise of rapport")
+    elif found["severity"] == "critical":
+        print(
+            f"  waiver      rapport validate --waive {found['check_name']} --reason TEXT"
+            " --by NAME --until DATE"
+        )
     for waiver in found["waivers"]:
         of = f" for source {waiver['source']}" if waiver["source"] else ""
         print(f"  waiver      until {waiver['expires_on']}{of}")
     print(f"  suite       {found['suite']}")
     for result in found["results"]:
-        n = "" if result["observed"] is None else f", {result['observed']:,.0f} rows"
+        n = "" if result["observed"] is None else f", {_rows(result['observed'])}"
         mark = ", waived" if result["waived"] else ""
         print(
             f"  {result['as_of']}  {result['status']}{n}{mark}"
@@ -266,6 +277,10 @@ def print_check(found: dict[str, Any]) -> None:
             print(f"              {where}")
     if not found["results"]:
         print("  no night was checked by it yet")
+
+
+def _rows(n: float) -> str:
+    return f"{n:,.0f} {'row' if n == 1 else 'rows'}"
 
 
 def _open_signals(settings: Settings) -> int | None:

@@ -43,7 +43,7 @@ def test_from_a_refused_night_to_a_fixed_one(home: Home) -> None:
     home.deliver("2026-06-29", {"sessions.csv": header()})
     said = home.run("night", "--as-of", AS_OF, check=3).stderr
     assert "header_alone" in said and "header alone" in said
-    assert "source canonical, delivery b_" in said
+    assert "source canonical, delivery b_" in said and " (received 20" in said
     assert "rapport validate --explain header_alone" in said
     assert snapshot.read_bytes() == before
     assert heartbeat.read_text() == beat_before
@@ -58,7 +58,8 @@ def test_from_a_refused_night_to_a_fixed_one(home: Home) -> None:
     words = home.run("status", check=4).stdout
     assert failed["advice"] in words and "refused-night.md" in words
     explained = home.run("validate", "--explain", "header_alone").stdout
-    assert "nothing is published" in explained and "fail, 1 rows" in explained
+    assert "nothing is published" in explained and "fail, 1 row (night" in explained
+    assert "--waive header_alone --reason" in explained
 
     # The cure: the export of that day, under a new delivery id.
     home.deliver("2026-06-29b", {"sessions.csv": sessions_csv()})

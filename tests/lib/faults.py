@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from lib.good_night import CLIENT, EPISODE, LOOSE, SESSIONS
 from lib.quality_faults import QUALITY_FAULTS
 from rapport.mapping import TABLES
+from rapport.warehouse.build import bronze_columns
 
 _KEY = "abcdefghijklmnopqrstuvwxyz"
 _PREFIXES = {
@@ -30,11 +31,12 @@ def _bronze() -> Iterable[tuple[str, str]]:
         one = f"update bronze.{table.name} set {{}} where rowid = 0"
         ids = [column for column in table.columns if column.kind == "id"]
         codes = [column for column in table.columns if column.kind == "code"]
+        held = {name for name, _ in bronze_columns(table)}
         for column in table.columns:
             name = {"timestamp": f"{column.name}_wall", "id": column.key_name}.get(
                 column.kind, column.name
             )
-            if column.required:
+            if column.required and name in held:
                 yield (
                     f"bronze_{table.name}_{name}_present",
                     one.format(f"{name} = null"),

@@ -11,6 +11,7 @@ from rapport.validate.gate import (
     describe_finding,
     describe_refusal,
     judge_extract,
+    received_on,
     run_gate,
     what_failed,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "load_suites",
     "load_waivers",
     "log_use",
+    "received_on",
     "run_gate",
     "what_failed",
 ]

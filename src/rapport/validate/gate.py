@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from rapport.errors import RapportError
 from rapport.settings import Settings
-from rapport.state import CheckFinding, CheckResult
+from rapport.state import CheckFinding, CheckResult, ControlState
 from rapport.validate.suites import Check, load_suites
 from rapport.validate.waivers import Waiver, load_waivers
 from rapport.warehouse import candidate_path, work_path
@@ -193,6 +193,7 @@ def _waiver_of(
 def describe_refusal(settings: Settings, result: GateResult) -> list[str]:
     """Say, for each critical check that did not hold, what and where and what to do."""
     about = {check.id: check for check in load_suites(settings.project_root)}
+    received = received_on(ControlState(settings.home))
     lines = []
     for check in result.checks:
         if (
@@ -201,12 +202,10 @@ def describe_refusal(settings: Settings, result: GateResult) -> list[str]:
             or check.check_name in result.waived
         ):
             continue
-        lines.append(
-            f"  {check.check_name} on {check.table_name}: {what_failed(check)}"
-        )
+        lines.append(f"  {check.check_name}: {what_failed(check)}")
         lines.append(f"    expected: {check.expected}")
         lines += [
-            f"    {describe_finding(finding)}"
+            f"    {describe_finding(finding, received)}"
             for finding in result.findings.get(check.check_name, [])
         ]
         lines.append(f"    next: {about[check.check_name].advice}")
@@ -217,20 +216,41 @@ def describe_refusal(settings: Settings, result: GateResult) -> list[str]:
 def what_failed(check: CheckResult) -> str:
     """Say in a few words how a check did not hold."""
     if check.status == "error":
-        return "the check itself could not run"
+        return f"the check itself could not run on {check.table_name}"
     n = int(check.observed or 0)
-    return f"{n:,} {'row breaks' if n == 1 else 'rows break'} it"
+    if check.layer == "history":  # its rows are ours: one a delivered table or share
+        return f"{n:,} {'delivery breaks' if n == 1 else 'findings break'} it"
+    return f"{n:,} {'row breaks' if n == 1 else 'rows break'} it in {check.table_name}"
 
 
-def describe_finding(finding: CheckFinding) -> str:
-    """Say where a check of the history did not hold, and by how much."""
+def received_on(state: ControlState) -> dict[str, date]:
+    """Return the day each delivery was received: what a person knows an export by."""
+    return {d.batch_id: d.received_at.date() for d in state.deliveries()}
+
+
+def describe_finding(finding: CheckFinding, received: Mapping[str, date]) -> str:
+    """Say where a check of the history did not hold, and by how much.
+
+    Args:
+        finding: what the gate found.
+        received: the day each delivery was received; a delivery's own name is not told.
+    """
     where = f"source {finding.source}, delivery {finding.batch_id}"
+    if finding.batch_id in received:
+        where += f" (received {received[finding.batch_id]})"
     if finding.table_name:
         where += f", table {finding.table_name}"
-    limits = []
-    if finding.lower is not None:
-        limits.append(f"at least {finding.lower:.4g}")
-    if finding.upper is not None:
-        limits.append(f"at most {finding.upper:.4g}")
-    usual = f" (usually {' and '.join(limits)})" if limits else ""
-    return f"{where}: {finding.metric} {finding.value:.4g}{usual}"
+    lower, upper = finding.lower, finding.upper
+    usual = ""
+    if lower is not None and upper is not None:
+        usual = f" (usually {_number(lower)} to {_number(upper)})"
+    elif lower is not None:
+        usual = f" (usually at least {_number(lower)})"
+    elif upper is not None:
+        usual = f" (usually at most {_number(upper)})"
+    return f"{where}: {finding.metric} {_number(finding.value)}{usual}"
+
+
+def _number(value: float) -> str:
+    """Write a count or a share as a person would: no more digits than say something."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
