@@ -21,6 +21,7 @@ from rapport.state import ControlState
 from rapport.warehouse.build import _insert
 from rapport.warehouse.changes import COMMENTS, count_changes
 from rapport.warehouse.connections import candidate_path, published_path
+from rapport.warehouse.increment import keep
 
 _OPS_RUN = """
 create table ops.run (
@@ -120,6 +121,7 @@ def publish_snapshot(settings: Settings, run_id: str) -> Path:
         _keep_history(settings, path)
         os.replace(building, path)
         _sync(path.parent)
+        keep(settings, run_id)
     except (OSError, duckdb.Error) as error:
         if is_disk_full(error):
             building.unlink(missing_ok=True)
