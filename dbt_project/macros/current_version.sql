@@ -4,8 +4,9 @@
     later row. A snapshot that comes after an id's first delivery and lacks it deletes
     every version up to it. A deleted winner is gone; a later undeleted version brings it
     back. Part of an id may be empty (a time without its offset): empty equals empty.
+    `touched` says whose versions an increment keeps to.
 #}
-{% macro current_version(model, table_name, keys, updated=none, deleted=none) %}
+{% macro current_version(model, table_name, keys, updated=none, deleted=none, touched=none) %}
 with
 
 versions as (
@@ -15,6 +16,7 @@ versions as (
     from {{ ref(model) }} as version
     inner join {{ source('control', 'delivery_order') }} as arrival
         on version.batch_id = arrival.batch_id
+    {% if touched %}{{ where_touched('version.' ~ touched ~ '_key', touched) }}{% endif %}
 ),
 
 snapshots as (

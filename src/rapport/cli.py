@@ -72,7 +72,7 @@ KnownOn = Annotated[
 ]
 FullRefresh = Annotated[
     bool,
-    typer.Option("--full-refresh", help="Build everything anew (every build does)."),
+    typer.Option("--full-refresh", help="Compute every client anew."),
 ]
 
 
@@ -99,7 +99,9 @@ def night(
     settings = _settings()
     before = new_quarantine(settings)
     observe.say(f"rapport night · {settings.home}")
-    run_id = run_night(settings, _date(as_of), _date(known_on))
+    run_id = run_night(
+        settings, _date(as_of), _date(known_on), full_refresh=full_refresh
+    )
     print_summary(settings, run_id)
     after = new_quarantine(settings)
     _exit_for_quarantine(quarantine_lines(settings, after - before))
@@ -141,8 +143,13 @@ def build(
     settings = _settings()
     run_id = chain.start_run(settings, _date(as_of), _date(known_on))
     with observe.step("build", "build the models"):
-        counts = chain.build(settings, run_id)
-    observe.say(f"{counts['n_models']} models built; next: rapport validate")
+        counts = chain.build(settings, run_id, full_refresh=full_refresh)
+    whose = (
+        f"{counts['n_touched']} touched clients"
+        if "n_touched" in counts
+        else f"all clients, since {counts['why_full']}"
+    )
+    observe.say(f"{counts['n_models']} models built of {whose}; next: rapport validate")
 
 
 @app.command()

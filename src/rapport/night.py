@@ -258,20 +258,33 @@ def reconcile(settings: Settings) -> None:
             )
 
 
-def build(settings: Settings, run_id: str) -> Safe:
-    """Build tonight's candidate with dbt."""
+def build(settings: Settings, run_id: str, *, full_refresh: bool = False) -> Safe:
+    """Build tonight's candidate with dbt: the touched clients, or all of them."""
     with writer_lock(settings.home):
         state = ControlState(settings.home)
         run = state.run(run_id)
         try:
             result = build_candidate(
-                settings, run_id, run.as_of, run.known_on, dbt=_ahead.pop_dbt()
+                settings,
+                run_id,
+                run.as_of,
+                run.known_on,
+                full_refresh=full_refresh,
+                dbt=_ahead.pop_dbt(),
             )
         except RapportError:
             state.set_run(run_id, "failed", ended_at=datetime.now(UTC))
             raise
         state.set_run(run_id, "built", candidate_mark=candidate_mark(settings))
-    return {"n_models": result.n_models, "n_deliveries": result.n_deliveries}
+    counts: dict[str, int | str] = {
+        "n_models": result.n_models,
+        "n_deliveries": result.n_deliveries,
+    }
+    if result.n_touched is None:
+        counts["why_full"] = result.why_full
+    else:
+        counts["n_touched"] = result.n_touched
+    return counts
 
 
 def validate(settings: Settings, run_id: str) -> Safe:
@@ -503,7 +516,11 @@ def loaded_ahead(settings: Settings) -> AbstractContextManager[None]:
 
 
 def run_night(
-    settings: Settings, as_of: date | None = None, known_on: date | None = None
+    settings: Settings,
+    as_of: date | None = None,
+    known_on: date | None = None,
+    *,
+    full_refresh: bool = False,
 ) -> str:
     """Run the whole chain in this process; return the run's id."""
     with writer_lock(settings.home), loaded_ahead(settings):
@@ -514,5 +531,8 @@ def run_night(
         observe.log_to(settings.home / "logs", run_id)
         for name, label in STEPS.items():
             with observe.step(name, label):
-                STEP_FUNCTIONS[name](settings, run_id)
+                if name == "build":
+                    build(settings, run_id, full_refresh=full_refresh)
+                else:
+                    STEP_FUNCTIONS[name](settings, run_id)
     return run_id

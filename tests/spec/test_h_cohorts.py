@@ -1,6 +1,10 @@
 """H. Cohorts of episodes, and the trajectory by session."""
 
-from spec.conftest import Clinic, Shown, given
+import statistics
+
+import pytest
+
+from spec.conftest import Clinic, Shown, answers, given
 
 PATTERN = ("pattern", "n_ruptures", "n_repaired", "first_rupture_session", "n_scores")
 
@@ -103,3 +107,76 @@ def test_an_episode_without_an_attended_session_is_in_no_cohort(shown: Shown) ->
         )
         == []
     )
+
+
+# Bond at the first session of twelve trauma-focused episodes: low, and one that is not.
+BONDS = [2 + n / 4 for n in range(11)] + [7]
+
+
+def _slow_starts(clinic: Clinic, client: str) -> None:
+    for n, bond in enumerate(BONDS):
+        one = f"{client}-{n}"
+        clinic.episode(one, "2025-06-01", trauma="true")
+        second = "4" if n < 10 else "-"
+        late = "4" if n else "-"
+        marks = [f"4/4/{bond}", second, *["-"] * 23, late, late]
+        clinic.series(one, " ".join(marks), "WAI-S")
+
+
+def _trajectory(shown: Shown, focus: str, component: str) -> dict[int, tuple]:
+    rows = shown.night.con.execute(
+        "select session_number, n_episodes, mean_score, sd_score, median_score, suppressed"
+        " from alliance.trajectory_by_session where instrument = 'WAI-S'"
+        f" and trauma_focused = '{focus}' and component = '{component}'"
+    ).fetchall()
+    return {number: tuple(said) for number, *said in rows}
+
+
+@given(_slow_starts)
+def test_the_trajectory_pools_client_scores_by_session(shown: Shown) -> None:
+    """One row for each `trauma_focused` of the episode, instrument, component and
+    `session_number` 1–26 with ≥ 1 score: `n_episodes`, `mean_score`, `sd_score` (sample),
+    `median_score` (even count: mean of the middle two), on the native scale."""
+    bond = _trajectory(shown, "true", "bond")
+    n, mean, sd, median, suppressed = bond[1]
+    assert (n, median, suppressed) == (12, 3.375, False)
+    assert mean == pytest.approx(statistics.mean(BONDS), abs=1e-9)
+    assert sd == pytest.approx(statistics.stdev(BONDS), abs=1e-9)
+    assert _trajectory(shown, "true", "goal")[1] == (12, 4.0, 0.0, 4.0, False)
+    # Nobody scored session 3; session 27 is past the page's last.
+    assert sorted(bond) == [1, 2, 26]
+    assert bond[26][0] == 11
+
+
+def test_a_cell_of_few_episodes_shows_that_it_is_there_and_no_more(
+    shown: Shown,
+) -> None:
+    """Where `n_episodes` is below `qi.small_cell_min` (11), these four are null and
+    `suppressed` is true, else false."""
+    cells = _trajectory(shown, "true", "goal")  # as drawn for the case before
+    assert cells[2] == (None, None, None, None, True)
+    assert cells[26] == (11, 4.0, 0.0, 4.0, False)
+
+
+def _two_episodes_of_one(clinic: Clinic, client: str) -> None:
+    for n in range(10):
+        clinic.episode(f"{client}-{n}", "2026-01-01", trauma="false")
+        clinic.series(f"{client}-{n}", "4", "WAI-S")
+    before = f"{client}-0"
+    clinic.episode(before, "2025-01-01", "2025-03-01", trauma="false")
+    session = clinic.session(before, "2025-01-10")
+    clinic.form(before, "WAI-S", "2025-01-10", answers("WAI-S", "4"), session=session)
+
+
+@given(_two_episodes_of_one)
+def test_a_cell_of_few_clients_is_hidden_however_many_their_episodes(
+    shown: Shown,
+) -> None:
+    """Or the number of distinct clients behind it, is below `qi.small_cell_min`."""
+    ((n_episodes, n_clients),) = shown.night.con.execute(
+        "select count(*), count(distinct client_key) from core.fct_episode"
+        " join alliance.fct_alliance_session using (episode_key)"
+        " where instrument = 'WAI-S' and session_number = 1 and not trauma_focused"
+    ).fetchall()
+    assert (n_episodes, n_clients) == (11, 10)
+    assert _trajectory(shown, "false", "total") == {1: (None, None, None, None, True)}

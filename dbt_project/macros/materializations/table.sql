@@ -28,20 +28,31 @@
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
 
-{# A table with its contract and its comments. #}
+{#
+    A table with its contract and its comments; on an increment tonight's rows in the place
+    of those of the touched clients.
+#}
 {% macro table_from(relation, sql) -%}
-    {%- if config.get('contract').enforced -%}
+    {%- set is_contracted = config.get('contract').enforced -%}
+    {%- if is_contracted -%}
         {%- do assert_contract(sql) -%}
+    {%- endif -%}
+    {%- if is_increment() and model.config.meta.get('replaced_by') -%}
+        {{ delete_touched(relation) }}
+        insert into {{ relation }} by name (
+            {{ sql }}
+        );
+    {%- elif is_contracted -%}
         create or replace table {{ relation }} {{ get_table_columns_and_constraints() }};
         insert into {{ relation }} by name (
             {{ sql }}
         );
+        {{ comments_on(relation) }}
     {%- else -%}
         create or replace table {{ relation }} as (
             {{ sql }}
         );
-    {%- endif %}
-    {{ comments_on(relation) }}
+    {%- endif -%}
 {%- endmacro %}
 
 {#

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ import pandas as pd
 
 MONTHS_BACK = 26
 N_DELTAS = 28
+# Clients drawn at once: what they weigh bounds the memory, some 1.4 GB.
+BLOCK = 6_000
 _ZONES = ("America/New_York", "America/Chicago", "America/Phoenix", "Europe/London")
 _SUBSCALE_ITEMS = {
     "goal": (4, 6, 8, 11),
@@ -75,7 +77,40 @@ def generate(clients: int, seed: int, out: Path, until: date) -> GeneratedClinic
         out: folder to write into.
         until: the last day that has happened; later sessions are bookings.
     """
-    rng = np.random.Generator(np.random.PCG64([seed, clients, until.toordinal()]))
+    made = GeneratedClinic(out, N_DELTAS + 1, clients, 0, 0)
+    for block, n in enumerate(_blocks(clients)):
+        drawn = _draw(n, [seed, clients, until.toordinal()], block, until)
+        _deliver(drawn.rng, drawn.tables, out / "inbox" / "canonical", until)
+        _write_truth(out / "truth", drawn.truth)
+        made = replace(
+            made,
+            n_sessions=made.n_sessions + drawn.n_sessions,
+            n_ruptures=made.n_ruptures + len(drawn.truth["ruptures"]),
+        )
+    return made
+
+
+def _blocks(clients: int) -> list[int]:
+    """Return how many clients each block has: memory is bounded by one block."""
+    whole, rest = divmod(clients, BLOCK)
+    return [BLOCK] * whole + ([rest] if rest or not whole else [])
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """One block: the tables as delivered, the planted truth, and the stream they are of."""
+
+    rng: np.random.Generator
+    tables: dict[str, pd.DataFrame]
+    truth: dict[str, pd.DataFrame]
+    n_sessions: int
+
+
+def _draw(clients: int, seed: list[int], block: int, until: date) -> _Drawn:
+    # The first block is drawn as a clinic of one block is, and a later one from a stream
+    # of its own, with clinics of its own, as in a service of many.
+    seeds = [*seed, *([] if block == 0 else [0, block])]
+    rng = np.random.Generator(np.random.PCG64(seeds))
     first = _months_before(until, MONTHS_BACK)
     people = _people(rng, clients, first)
     staff = _staff(clients)
@@ -85,7 +120,7 @@ def generate(clients: int, seed: int, out: Path, until: date) -> GeneratedClinic
     measures, items = _forms(rng, episodes, sessions, latent, until)
     stalls, outcome_measures, outcome_items = _outcomes(rng, episodes, sessions)
     # A stream of their own, so that adding forms moves nothing else.
-    own = np.random.Generator(np.random.PCG64([seed, clients, until.toordinal(), 1]))
+    own = np.random.Generator(np.random.PCG64([*seeds, 1]))
     side_measures, side_items = _side_forms(own, episodes, sessions, latent)
     measures = pd.concat([measures, outcome_measures, side_measures], ignore_index=True)
     items = pd.concat([items, outcome_items, side_items], ignore_index=True)
@@ -104,9 +139,21 @@ def generate(clients: int, seed: int, out: Path, until: date) -> GeneratedClinic
         "diagnoses": _diagnoses(rng, episodes),
         "client_merges": _merges(people, until),
     }
-    n_deliveries = _deliver(rng, tables, out / "inbox" / "canonical", until)
-    _write_truth(out / "truth", ruptures, stable, stalls, episodes, goals)
-    return GeneratedClinic(out, n_deliveries, clients, len(sessions), len(ruptures))
+    _add_mess(rng, tables, until)
+    truth = _truth(ruptures, stable, stalls, episodes, goals)
+    if block:
+        for frames in (tables, truth):
+            for frame in frames.values():
+                _rename(frame, f"b{block:03d}-")
+    return _Drawn(rng, tables, truth, len(sessions))
+
+
+def _rename(frame: pd.DataFrame, prefix: str) -> None:
+    """Set a block's ids apart; one that is empty names nothing."""
+    for column in frame.columns:
+        if column.endswith("_id"):
+            ids = frame[column].fillna("").astype(str)
+            frame[column] = ids.where(ids == "", prefix + ids)
 
 
 def _months_before(day: date, months: int) -> date:
@@ -774,10 +821,9 @@ def _merges(people: pd.DataFrame, until: date) -> pd.DataFrame:
 
 def _deliver(
     rng: np.random.Generator, tables: dict[str, pd.DataFrame], inbox: Path, until: date
-) -> int:
+) -> None:
     """Write the opening snapshot, then a delta a night; late, corrected and repeated rows."""
     opening = until - timedelta(days=N_DELTAS)
-    _add_mess(rng, tables, until)
     columns = {name: _canonical_columns(frame) for name, frame in tables.items()}
     arrives = {
         name: _arrival(rng, name, frame, opening) for name, frame in tables.items()
@@ -790,7 +836,6 @@ def _deliver(
         }
         is_first = night == opening
         _write_delivery(inbox / f"{night}", chosen, night, is_snapshot=is_first)
-    return len(nights)
 
 
 def _canonical_columns(frame: pd.DataFrame) -> list[str]:
@@ -810,7 +855,7 @@ def _arrival(
     last = np.datetime64(opening) + N_DELTAS
     if name == "measure_items":
         ids = frame["administration_id"].to_numpy().astype(str)
-        late = np.char.endswith(ids, "7") & np.char.startswith(ids, "RS")
+        late = np.char.endswith(ids, "7") & (np.char.find(ids, "RS") >= 0)
         day = day + late * 4
     if name == "sessions":
         # Bookings are in the opening snapshot, or appear a fortnight ahead.
@@ -864,20 +909,23 @@ def _write_delivery(
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     mode = "snapshot" if is_snapshot else "delta"
-    written = {}
+    # A later block adds to what the blocks before it wrote.
+    written = {path.stem: {"mode": mode} for path in folder.glob("*.csv")}
     for name, frame in sorted(tables.items()):
         if name == "episodes":
             frame = frame[frame["episode_id"] != ""]
         if len(frame) == 0:
             continue
-        written[name] = {"mode": mode}
         frame.to_csv(
             folder / f"{name}.csv",
+            mode="a",
+            header=name not in written,
             index=False,
             lineterminator="\n",
             quoting=csv.QUOTE_MINIMAL,
             chunksize=50_000,
         )
+        written[name] = {"mode": mode}
     manifest = {
         "received_at": f"{night + timedelta(days=1)}T02:00:00Z",
         "tables": written,
@@ -887,15 +935,13 @@ def _write_delivery(
     (folder / "_SUCCESS").write_bytes(b"")
 
 
-def _write_truth(
-    folder: Path,
+def _truth(
     ruptures: pd.DataFrame,
     stable: pd.DataFrame,
     stalls: pd.DataFrame,
     episodes: pd.DataFrame,
     goals: pd.DataFrame,
-) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+) -> dict[str, pd.DataFrame]:
     dropouts = episodes.loc[
         episodes["closure_reason"] == "dropped_out",
         ["client_id", "episode_id", "closed_on"],
@@ -903,11 +949,23 @@ def _write_truth(
     mismatches = goals.loc[
         goals["mismatch"], ["client_id", "episode_id"]
     ].drop_duplicates()
-    for name, frame in (
-        ("ruptures", ruptures),
-        ("stable", stable),
-        ("stalls", stalls),
-        ("dropouts", dropouts),
-        ("goal_mismatches", mismatches),
-    ):
-        frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+    return {
+        "ruptures": ruptures,
+        "stable": stable,
+        "stalls": stalls,
+        "dropouts": dropouts,
+        "goal_mismatches": mismatches,
+    }
+
+
+def _write_truth(folder: Path, truth: dict[str, pd.DataFrame]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in truth.items():
+        path = folder / f"{name}.csv"
+        frame.to_csv(
+            path,
+            mode="a",
+            header=not path.exists(),
+            index=False,
+            lineterminator="\n",
+        )

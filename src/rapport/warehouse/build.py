@@ -1,7 +1,9 @@
 """Build tonight's candidate: hand bronze and control state to dbt, and run it once.
 
-One writer, one ``dbt build`` process. The working database and the candidate are new
-files each night: the marts are a pure function of bronze, settings and as-of date.
+One writer, one ``dbt build`` process. The working database is a new file each night. The
+candidate is a new file, or a copy of the published night in which only the touched
+clients are computed anew; either way the marts are a pure function of bronze, settings
+and as-of date.
 """
 
 from __future__ import annotations
@@ -29,8 +31,24 @@ from rapport.mapping.source import zone_of_source
 from rapport.privacy import Vault
 from rapport.settings import Settings
 from rapport.state import ControlState
-from rapport.warehouse.connections import candidate_path, temp_folder, work_path
+from rapport.warehouse.connections import (
+    candidate_path,
+    kept_tonight_path,
+    published_path,
+    temp_folder,
+    work_path,
+)
 from rapport.warehouse.history import lay_history
+from rapport.warehouse.increment import (
+    MOST_TOUCHED,
+    Base,
+    Plan,
+    count_clients,
+    lay_touched,
+    plan_build,
+    prepare_kept,
+    seal_kept,
+)
 
 OPS_DELIVERY = """
 create or replace table ops.delivery (
@@ -79,6 +97,9 @@ class BuildResult:
 
     n_models: int
     n_deliveries: int
+    # None: all were computed anew, for the reason given.
+    n_touched: int | None
+    why_full: str
 
 
 def build_candidate(
@@ -87,6 +108,7 @@ def build_candidate(
     as_of: date,
     known_on: date | None,
     *,
+    full_refresh: bool = False,
     dbt: Dbt | None = None,
 ) -> BuildResult:
     """Build ``warehouse/candidate.duckdb``: the published schemas alone.
@@ -96,6 +118,7 @@ def build_candidate(
         run_id: the run that this build is of.
         as_of: facts after this date do not count.
         known_on: only deliveries received by this date count; None counts all.
+        full_refresh: compute every client anew.
         dbt: a process that was started ahead; one of its own by default.
 
     Raises:
@@ -103,7 +126,7 @@ def build_candidate(
         DiskFull: no room left.
     """
     try:
-        return _build(settings, run_id, as_of, known_on, dbt)
+        return _build(settings, run_id, as_of, known_on, full_refresh, dbt)
     except (OSError, duckdb.Error) as error:
         if is_disk_full(error):
             raise DiskFull("building") from None
@@ -115,6 +138,7 @@ def _build(
     run_id: str,
     as_of: date,
     known_on: date | None,
+    full_refresh: bool,
     dbt: Dbt | None,
 ) -> BuildResult:
     state = ControlState(settings.home)
@@ -124,11 +148,67 @@ def _build(
         for left in (path, path.with_name(path.name + ".wal")):
             left.unlink(missing_ok=True)
     order = delivery_order(settings, state, known_on)
+    plan = plan_build(settings, state, order, as_of, known_on, full_refresh)
     prepare_work(settings, state, order, run_id, as_of, known_on)
-    prepare_candidate(settings, state)
-    n_models = _run_dbt(settings, dbt)
+    plan, n_touched = _touched(settings, state, order, plan, as_of)
+    prepare_candidate(settings, state, plan.base)
+    prepare_kept(settings, plan.base)
+    if plan.base is None:
+        n_models = _run_dbt(settings, dbt, ["build"])
+    elif plan.base != Base(as_of, frozenset(batch for batch, *_ in order)):
+        n_models = _run_dbt(
+            settings, dbt, ["build", "--vars", '{"is_increment": true}']
+        )
+    else:
+        # Everything stands as it was published; the gate reads the code lists.
+        n_models = _run_dbt(settings, dbt, ["seed"])
+    seal_kept(settings, state, order, run_id, as_of, known_on)
     lay_history(settings, state)
-    return BuildResult(n_models, len(order))
+    return BuildResult(
+        n_models,
+        len(order),
+        None if plan.base is None else n_touched,
+        plan.why_full,
+    )
+
+
+def _touched(
+    settings: Settings,
+    state: ControlState,
+    order: list[tuple[str, str, int, datetime]],
+    plan: Plan,
+    as_of: date,
+) -> tuple[Plan, int]:
+    """Lay whom an increment computes anew; many touched clients make it a full build."""
+    if plan.base is None:
+        return plan, 0
+    news = {batch for batch, *_ in order} - plan.base.batches
+    waits = settings.measurement()
+    con = duckdb.connect(work_path(settings))
+    try:
+        con.execute("set timezone = 'UTC'")
+        con.execute(f"set memory_limit = '{settings.warehouse.memory_limit}'")
+        con.execute("set temp_directory = ?", [str(temp_folder(settings))])
+        con.execute("create schema arrived")
+        for table, paths in _bronze_paths(settings, state, news).items():
+            _bronze_view(con, table, paths, "arrived")
+        n_touched = lay_touched(
+            con,
+            published_path(settings),
+            plan.base,
+            as_of,
+            {
+                "silence": int(waits["signals.silent_days"]),
+                "gap": int(waits["episodes.gap_days"]) + 1,
+                "inactivity": int(waits["dropout.inactive_days"]) + 1,
+            },
+        )
+        con.execute("drop schema arrived cascade")
+    finally:
+        con.close()
+    if n_touched > MOST_TOUCHED * count_clients(published_path(settings)):
+        return Plan(None, "most clients are touched"), 0
+    return plan, n_touched
 
 
 def delivery_order(
@@ -166,17 +246,26 @@ def prepare_work(
         con.execute("create schema bronze")
         con.execute("create schema control")
         _control_tables(con, settings, state, order, run_id, as_of, known_on)
-        files = state.bronze_files()
         counted = {batch for batch, _, _, _ in order}
-        for table in TABLES:
-            paths = [
-                str(settings.home / "bronze" / path)
-                for batch, path in files.get(table.name, [])
-                if batch in counted
-            ]
-            _bronze_view(con, table, paths)
+        for table, paths in _bronze_paths(settings, state, counted).items():
+            _bronze_view(con, table, paths, "bronze")
     finally:
         con.close()
+
+
+def _bronze_paths(
+    settings: Settings, state: ControlState, batches: set[str]
+) -> dict[Table, list[str]]:
+    """Return the files of each table that some deliveries brought."""
+    files = state.bronze_files()
+    return {
+        table: [
+            str(settings.home / "bronze" / path)
+            for batch, path in files.get(table.name, [])
+            if batch in batches
+        ]
+        for table in TABLES
+    }
 
 
 def _control_tables(
@@ -273,15 +362,25 @@ def _own_instruments(con: duckdb.DuckDBPyConnection, settings: Settings) -> None
         _fill(con, f"control.own_{name}", typed, rows)
 
 
-def prepare_candidate(settings: Settings, state: ControlState) -> None:
-    """Lay the candidate with the ledger tables that the gate checks."""
+# What a night publishes of its own, beside what dbt makes of it.
+_OF_A_NIGHT = ("run", "check_result", "signal_erasure", "change_log")
+
+
+def prepare_candidate(
+    settings: Settings, state: ControlState, base: Base | None
+) -> None:
+    """Lay the candidate, empty or as published, with the ledger that the gate checks."""
+    if base is not None:
+        shutil.copyfile(published_path(settings), candidate_path(settings))
     con = duckdb.connect()
     try:
         path = str(candidate_path(settings)).replace("'", "''")
         con.execute(f"attach '{path}' as pub (storage_version 'v1.0.0')")
         con.execute("use pub")
         for schema in ("core", "alliance", "outcomes", "qi", "ops"):
-            con.execute(f"create schema {schema}")
+            con.execute(f"create schema if not exists {schema}")
+        for table in _OF_A_NIGHT:
+            con.execute(f"drop table if exists ops.{table}")
         con.execute(OPS_DELIVERY)
         _insert(
             con,
@@ -323,17 +422,17 @@ def bronze_columns(table: Table) -> list[tuple[str, str]]:
 
 
 def _bronze_view(
-    con: duckdb.DuckDBPyConnection, table: Table, paths: list[str]
+    con: duckdb.DuckDBPyConnection, table: Table, paths: list[str], schema: str
 ) -> None:
     columns = bronze_columns(table)
     if not paths:
         typed = ", ".join(f"{name} {type_}" for name, type_ in columns)
-        con.execute(f"create table bronze.{table.name} ({typed})")
+        con.execute(f"create table {schema}.{table.name} ({typed})")
         return
     names = ", ".join(name for name, _ in columns)
     files = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
     con.execute(
-        f"create view bronze.{table.name} as select {names}"
+        f"create view {schema}.{table.name} as select {names}"
         f" from read_parquet([{files}], union_by_name = true)"
     )
 
@@ -405,12 +504,12 @@ class Dbt:
             self._process.stdin.flush()
 
 
-def _run_dbt(settings: Settings, dbt: Dbt | None) -> int:
+def _run_dbt(settings: Settings, dbt: Dbt | None, command: list[str]) -> int:
     """Run dbt once; return the number of models built."""
     # dbt's tests guard the code and run in `make test`; the gate guards tonight's data.
-    command = ["build"]
-    for kind in ("unit_test", "test"):
-        command += ["--exclude-resource-type", kind]
+    if command[0] == "build":
+        for kind in ("unit_test", "test"):
+            command = [*command, "--exclude-resource-type", kind]
     with dbt or Dbt(settings) as asked:
         target = asked.target
         returncode, said = asked.run(*command)
@@ -437,6 +536,7 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         **os.environ,
         "DBT_RAPPORT_WORK": str(work_path(settings)),
         "DBT_RAPPORT_CANDIDATE": str(candidate_path(settings)),
+        "DBT_RAPPORT_KEPT": str(kept_tonight_path(settings)),
         "DBT_RAPPORT_TMP": str(temp_folder(settings)),
         "DBT_RAPPORT_MEMORY": settings.warehouse.memory_limit,
         "DBT_RAPPORT_THREADS": str(settings.warehouse.threads),

@@ -27,6 +27,16 @@ def work_path(settings: Settings) -> Path:
     return settings.home / "warehouse" / "work.duckdb"
 
 
+def kept_path(settings: Settings) -> Path:
+    """Return what the next night must know of the published one; nobody else reads it."""
+    return settings.home / "warehouse" / "kept.duckdb"
+
+
+def kept_tonight_path(settings: Settings) -> Path:
+    """Return what takes the place of the kept database once tonight is published."""
+    return settings.home / "warehouse" / "kept.tonight.duckdb"
+
+
 def temp_folder(settings: Settings) -> Path:
     """Return the folder that the engine may spill into."""
     folder = settings.home / "warehouse" / "tmp"

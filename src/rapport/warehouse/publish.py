@@ -26,6 +26,7 @@ from rapport.warehouse.changes import (
     note_baselines,
 )
 from rapport.warehouse.connections import candidate_path, published_path
+from rapport.warehouse.increment import keep
 
 _OPS_RUN = """
 create table ops.run (
@@ -125,6 +126,7 @@ def publish_snapshot(settings: Settings, run_id: str) -> Path:
         _keep_history(settings, path)
         os.replace(building, path)
         _sync(path.parent)
+        keep(settings, run_id)
     except (OSError, duckdb.Error) as error:
         if is_disk_full(error):
             building.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 -- Rows of goals' histories as they stand tonight, under the last id of a merged client. A
 -- goal, its rater and the time of recording together identify a row.
 -- Rule: measurement.md B1, F2, K1
-{{ current_version('stg_goal', 'goals', ['goal_key', 'rater', 'recorded_at_moment', 'has_recorded_at_offset']) }},
+{{ current_version('stg_goal', 'goals', ['goal_key', 'rater', 'recorded_at_moment', 'has_recorded_at_offset'], touched='client') }},
 
 client_merges as (
     select * from {{ ref('int_client_merge__last') }}

@@ -1,6 +1,6 @@
 -- Clients as they stand tonight; an id that was merged away is no client of its own.
 -- Rule: measurement.md K1
-{{ current_version('stg_client', 'clients', ['client_key'], updated='updated_at') }},
+{{ current_version('stg_client', 'clients', ['client_key'], updated='updated_at', touched='client') }},
 
 client_merges as (
     select * from {{ ref('int_client_merge__last') }}

@@ -1,6 +1,6 @@
 -- Diagnoses as they stand tonight, under the last id of a merged client.
 -- Rule: measurement.md B1, K1
-{{ current_version('stg_diagnosis', 'diagnoses', ['client_key', 'code', 'system', 'recorded_on']) }},
+{{ current_version('stg_diagnosis', 'diagnoses', ['client_key', 'code', 'system', 'recorded_on'], touched='client') }},
 
 client_merges as (
     select * from {{ ref('int_client_merge__last') }}

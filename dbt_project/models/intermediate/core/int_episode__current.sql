@@ -1,6 +1,6 @@
 -- Reported episodes as they stand tonight, under the last id of a merged client.
 -- Rule: measurement.md B1, K1
-{{ current_version('stg_episode', 'episodes', ['episode_key'], updated='updated_at') }},
+{{ current_version('stg_episode', 'episodes', ['episode_key'], updated='updated_at', touched='client') }},
 
 client_merges as (
     select * from {{ ref('int_client_merge__last') }}

@@ -1,6 +1,6 @@
 -- Filled-in forms as they stand tonight, under the last id of a merged client.
 -- Rule: measurement.md B1, K1
-{{ current_version('stg_measure', 'measures', ['administration_key'], updated='updated_at', deleted='is_deleted') }},
+{{ current_version('stg_measure', 'measures', ['administration_key'], updated='updated_at', deleted='is_deleted', touched='client') }},
 
 client_merges as (
     select * from {{ ref('int_client_merge__last') }}

@@ -1,7 +1,7 @@
 -- The item set of each administration, whole from the latest delivery that carries any
 -- item of it; an item with two different values there counts as not answered.
 -- Rule: measurement.md K1
-{{ current_version('stg_measure_item', 'measure_items', ['administration_key']) }},
+{{ current_version('stg_measure_item', 'measure_items', ['administration_key'], touched='administration') }},
 
 -- The latest row of an administration says which delivery its set comes from.
 latest as (

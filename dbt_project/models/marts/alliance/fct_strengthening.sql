@@ -13,7 +13,7 @@ primary_instruments as (
 
 ruptures as (
     select ruptures.*
-    from {{ ref('fct_rupture') }} as ruptures
+    from {{ ref('int_rupture__described') }} as ruptures
     inner join primary_instruments
         on
             ruptures.episode_key = primary_instruments.episode_key

@@ -20,7 +20,7 @@ scores as (
 ),
 
 ruptures as (
-    select * from {{ ref('fct_rupture') }}
+    select * from {{ ref('int_rupture__described') }}
 ),
 
 cells as (

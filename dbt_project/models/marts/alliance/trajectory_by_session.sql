@@ -8,7 +8,7 @@ sessions as (
 ),
 
 episodes as (
-    select * from {{ ref('int_episode__described') }}
+    select * from {{ ref('fct_episode') }}
 ),
 
 scores as (

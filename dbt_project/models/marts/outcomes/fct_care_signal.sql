@@ -10,6 +10,7 @@ rebuilt as (
 
 logged as (
     select * from {{ ref('int_signal__logged') }}
+    {{ where_touched('client_key') }}
 ),
 
 episodes as (

@@ -1,0 +1,222 @@
+"""What a build costs at scale: whole, the same SQL bare, and a night of one client in 100.
+
+``python benchmarks/scale_build.py HOME --as-of DATE`` on a RAPPORT_HOME whose inbox holds
+a generated clinic (``rapport demo generate --clients 62000`` is a million sessions). It
+takes the deliveries in, builds all with dbt and publishes; lets one client in a hundred
+have a new session and builds that night, and one to which nothing came; then runs the very
+statements of the full build, in the same order, in one bare connection with its settings. CPU seconds and peak
+memory are those of the whole process that did the work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from rapport import night
+from rapport.settings import Settings, load_settings
+from rapport.state import ControlState
+from rapport.warehouse import build as building
+from rapport.warehouse.connections import (
+    candidate_path,
+    kept_tonight_path,
+    published_path,
+    temp_folder,
+    work_path,
+)
+
+SCHEMAS = ("core", "alliance", "outcomes")
+
+
+def main() -> None:
+    """Measure, and print one JSON document."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("home", type=Path)
+    parser.add_argument("--as-of", type=date.fromisoformat, required=True)
+    parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    settings = load_settings({**os.environ, "RAPPORT_HOME": str(asked.home)})
+    if asked.bare:
+        run_bare(settings, json.loads(asked.bare.read_text("utf-8")))
+        return
+    print(json.dumps(measure(settings, asked.as_of), indent=2))
+
+
+def measure(settings: Settings, as_of: date) -> dict[str, Any]:
+    """Return CPU seconds, wall seconds and peak megabytes of each job."""
+    found: dict[str, Any] = {}
+    if not ControlState(settings.home).deliveries():
+        night.ingest(settings)
+    full = one_build(settings, as_of, full_refresh=True)
+    # No larger child has run before it.
+    found["full build"] = full["cost"] | {"peak_mb": _peak(resource.RUSAGE_CHILDREN)}
+    publish(settings, full["run_id"])
+    with duckdb.connect(str(published_path(settings)), read_only=True) as con:
+        found["sessions"], found["clients"] = con.execute(
+            "select (select count(*) from core.fct_session),"
+            " (select count(*) from core.dim_client)"
+        ).fetchone()
+    deliver_one_percent(settings, as_of)
+    night.ingest(settings)
+    small = one_build(settings, as_of)
+    found["1 % night"] = small["cost"] | small["counts"]
+    publish(settings, small["run_id"])
+    empty = one_build(settings, as_of)
+    found["empty night"] = empty["cost"] | empty["counts"]
+    found["bare SQL"] = bare(settings, as_of, full)
+    return found
+
+
+def one_build(
+    settings: Settings, as_of: date, *, full_refresh: bool = False
+) -> dict[str, Any]:
+    """Build in this process (dbt in its own) and keep what dbt ran."""
+    ran: dict[str, Any] = {}
+    keep = building._keep_parse_cache
+
+    def note(target: Path) -> None:
+        ran.update(_statements(target))
+        keep(target)
+
+    building._keep_parse_cache = note
+    try:
+        run_id = night.start_run(settings, as_of)
+        before, started = _used(), time.monotonic()
+        counts = night.build(settings, run_id, full_refresh=full_refresh)
+        cost = _cost(before, started)
+    finally:
+        building._keep_parse_cache = keep
+    return {"run_id": run_id, "counts": dict(counts), "cost": cost, "ran": ran}
+
+
+def _statements(target: Path) -> dict[str, Any]:
+    """Return the models in the order in which they were built, with their SQL."""
+    if not (target / "run_results.json").exists():
+        return {}
+    manifest = json.loads((target / "manifest.json").read_text("utf-8"))
+    results = json.loads((target / "run_results.json").read_text("utf-8"))["results"]
+    models = []
+    for result in sorted(results, key=lambda r: r["timing"][-1]["completed_at"]):
+        node = manifest["nodes"][result["unique_id"]]
+        if node["resource_type"] == "model":
+            kind = "view" if node["config"]["materialized"] == "view" else "table"
+            sql = (
+                f"create or replace {kind} {node['relation_name']} as"
+                f" ({node['compiled_code']})"
+            )
+            models.append((node["schema"], sql, result["execution_time"]))
+    return {"models": models}
+
+
+def bare(settings: Settings, as_of: date, full: dict[str, Any]) -> dict[str, float]:
+    """Run the statements of a full build in one bare connection, in a process alone."""
+    state = ControlState(settings.home)
+    seeds = settings.home / "warehouse" / "seeds.duckdb"
+    seeds.unlink(missing_ok=True)
+    work_path(settings).rename(seeds)
+    candidate_path(settings).unlink()
+    kept_tonight_path(settings).unlink()
+    order = building.delivery_order(settings, state, None)
+    building.prepare_work(settings, state, order, full["run_id"], as_of, None)
+    building.prepare_candidate(settings, state, None)
+    plan = settings.home / "warehouse" / "bare.json"
+    plan.write_text(json.dumps(full["ran"]["models"]), encoding="utf-8")
+    before, started = _used(), time.monotonic()
+    said = subprocess.run(
+        [sys.executable, __file__, str(settings.home), "--as-of", str(as_of),
+         "--bare", str(plan)],
+        check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    cost = _cost(before, started) | {"peak_mb": int(said.stdout)}
+    plan.unlink()
+    seeds.unlink()
+    return cost
+
+
+def run_bare(settings: Settings, models: list[tuple[str, str, float]]) -> None:
+    """Run the statements; the caller measures this process."""
+    limits = settings.warehouse
+    with duckdb.connect(str(work_path(settings))) as con:
+        con.execute("set timezone = 'UTC'")
+        con.execute(f"set memory_limit = '{limits.memory_limit}'")
+        con.execute(f"set threads = {limits.threads}")
+        con.execute(f"set temp_directory = '{temp_folder(settings)}'")
+        con.execute("set checkpoint_threshold = '1TB'")
+        warehouse = settings.home / "warehouse"
+        con.execute(
+            f"attach '{candidate_path(settings)}' as pub (storage_version 'v1.0.0')"
+        )
+        con.execute(f"attach '{kept_tonight_path(settings)}' as kept")
+        con.execute(f"attach '{warehouse / 'seeds.duckdb'}' as laid (read_only)")
+        con.execute("create schema seed")
+        for (table,) in con.execute(
+            "select table_name from duckdb_tables()"
+            " where database_name = 'laid' and schema_name = 'seed'"
+        ).fetchall():
+            con.execute(f"create table seed.{table} as from laid.seed.{table}")
+        con.execute("create schema if not exists staging")
+        con.execute("create schema if not exists intermediate")
+        con.execute("create schema if not exists kept.finding")
+        for _, sql, _ in models:
+            con.execute(sql)
+    print(_peak(resource.RUSAGE_SELF))
+
+
+def publish(settings: Settings, run_id: str) -> None:
+    """Publish without the gate, which is measured elsewhere."""
+    ControlState(settings.home).set_run(run_id, "validated")
+    night.publish(settings, run_id)
+
+
+def deliver_one_percent(settings: Settings, as_of: date) -> None:
+    """Lay a delivery in which one client in a hundred has a new session."""
+    inbox = settings.home / "inbox" / "canonical"
+    with (sorted(inbox.iterdir())[0] / "sessions.csv").open(encoding="utf-8") as file:
+        latest = {row["client_id"]: row for row in csv.DictReader(file)}
+    folder = inbox / f"{as_of + timedelta(days=1)}-one-percent"
+    folder.mkdir()
+    with (folder / "sessions.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = [latest[client] for client in sorted(latest)[::100]]
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            day = f"{as_of}T09:00:00"
+            writer.writerow(row | {
+                "session_id": row["session_id"] + "-new", "started_at": day,
+                "ended_at": f"{as_of}T09:50:00", "status": "attended",
+            })  # fmt: skip
+    (folder / "_SUCCESS").touch()
+
+
+def _used() -> tuple[float, float]:
+    mine = resource.getrusage(resource.RUSAGE_SELF)
+    theirs = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (mine.ru_utime + mine.ru_stime, theirs.ru_utime + theirs.ru_stime)
+
+
+def _cost(before: tuple[float, float], started: float) -> dict[str, float]:
+    after = _used()
+    return {
+        "cpu_s": round(sum(after) - sum(before), 1),
+        "wall_s": round(time.monotonic() - started, 1),
+    }
+
+
+def _peak(who: int) -> int:
+    """Return the most megabytes that a process of those asked for held."""
+    return round(resource.getrusage(who).ru_maxrss / 1024)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,464 @@
+"""What a night builds on, and whose rows it computes anew (ADR 0007).
+
+A night may start from the last published snapshot and compute only the clients that
+something happened to: a row of theirs arrived, they were merged or linked with such a
+client, or a date passed that a rule asks about. Where it cannot be sure, it builds all.
+What it needs to know of the night that it builds on lies in the kept database, beside
+what no reader sees; it takes the place of the earlier one when the snapshot does, and a
+kept database that is not of the published run is never built on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+from rapport.mapping.source import zone_of_source
+from rapport.settings import Settings
+from rapport.state import ControlState
+from rapport.warehouse.connections import kept_path, kept_tonight_path, published_path
+
+Order = Sequence[tuple[str, str, int, datetime]]
+
+# The id of a row of each table that names its client; part of the versions' key.
+PERSON_TABLES = {
+    "clients": ("client_key",),
+    "episodes": ("episode_key",),
+    "sessions": ("session_key",),
+    "measures": ("administration_key",),
+    "goals": ("goal_key", "rater", "recorded_at_wall", "recorded_at_offset_minutes"),
+    "diagnoses": ("client_key", "code", "system", "recorded_on"),
+}
+PAIR_TABLES = {
+    "client_merges": ("old_client_key", "new_client_key"),
+    "client_links": ("client_key", "other_client_key"),
+}
+# Beyond this share of clients touched, an increment costs more than a build of all.
+MOST_TOUCHED = 0.5
+
+
+@dataclass(frozen=True)
+class Base:
+    """What an increment starts from: the published night's as-of date and deliveries."""
+
+    as_of: date
+    batches: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How tonight is built: on a base, or all anew, and why."""
+
+    base: Base | None
+    why_full: str = ""
+
+
+def plan_build(
+    settings: Settings,
+    state: ControlState,
+    order: Order,
+    as_of: date,
+    known_on: date | None,
+    full_refresh: bool,
+) -> Plan:
+    """Say whether tonight may build on the published night."""
+    if full_refresh:
+        return Plan(None, "it was asked for")
+    if known_on is not None:
+        return Plan(None, "a past night is built")
+    if not kept_path(settings).exists() or not published_path(settings).exists():
+        return Plan(None, "there is no night to build on")
+    with duckdb.connect(kept_path(settings), read_only=True) as con:
+        found = con.execute("select run_id, as_of, digest from state.build").fetchone()
+        files = dict(con.execute("select path, mark from state.bronze_file").fetchall())
+        batches = [row[0] for row in con.execute(
+            "select batch_id from state.delivery order by position").fetchall()]  # fmt: skip
+    if found is None:
+        return Plan(None, "there is no night to build on")
+    run_id, as_of_before, digest = found
+    now = [batch for batch, *_ in order]
+    still = [batch for batch in now if batch in set(batches)]
+    marks = _bronze_marks(settings, state)
+    logged = [date.fromisoformat(str(row[1])) for row in state.signal_log()]
+    refusals = {
+        "the night before was not published": run_id != _published_run(settings),
+        "the settings, the models or the engine changed": digest
+        != build_digest(settings, order),
+        "the as-of date moved back": as_of < as_of_before,
+        "a later night is in the signal log": any(day > as_of_before for day in logged),
+        "bronze was rewritten": any(marks.get(path) != mark for path, mark in files.items()),
+        "deliveries were taken back": still != batches,
+    }  # fmt: skip
+    for why, holds in refusals.items():
+        if holds:
+            return Plan(None, why)
+    return Plan(Base(as_of_before, frozenset(batches)))
+
+
+def _published_run(settings: Settings) -> str | None:
+    with duckdb.connect(published_path(settings), read_only=True) as con:
+        row = con.execute(
+            "select run_id from ops.run where outcome = 'published'"
+            " order by started_at desc, run_id desc limit 1"
+        ).fetchone()
+    return row[0] if row else None
+
+
+def build_digest(settings: Settings, order: Order) -> str:
+    """Return a SHA-256 over what else than bronze and the date decides a number."""
+    sources = {source for _, source, _, _ in order} | set(settings.source)
+    zones = [(name, zone_of_source(settings, name)) for name in sorted(sources)]
+    parts = [
+        settings.digest(),
+        repr(zones),
+        duckdb.__version__,
+        _project_digest(settings.project_root / "dbt_project"),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@cache
+def _project_digest(project: Path) -> str:
+    said = hashlib.sha256()
+    for path in sorted(project.rglob("*")):
+        if path.is_file() and path.suffix in (".sql", ".yml", ".csv"):
+            said.update(str(path.relative_to(project)).encode() + b"\0")
+            said.update(hashlib.sha256(path.read_bytes()).digest())
+    return said.hexdigest()
+
+
+def _bronze_marks(settings: Settings, state: ControlState) -> dict[str, str]:
+    """Return what a rewritten file of bronze would change, by path below bronze/."""
+    marks = {}
+    for files in state.bronze_files().values():
+        for _, path in files:
+            said = os.stat(settings.home / "bronze" / path)
+            marks[path] = f"{said.st_size}:{said.st_mtime_ns}"
+    return marks
+
+
+# --- the kept database --------------------------------------------------------------
+
+
+def prepare_kept(settings: Settings, base: Base | None) -> None:
+    """Lay tonight's kept database: a copy of the last one, or none (dbt makes it)."""
+    tonight = kept_tonight_path(settings)
+    for left in (tonight, tonight.with_name(tonight.name + ".wal")):
+        left.unlink(missing_ok=True)
+    if base is not None:
+        shutil.copyfile(kept_path(settings), tonight)
+
+
+def seal_kept(
+    settings: Settings,
+    state: ControlState,
+    order: Order,
+    run_id: str,
+    as_of: date,
+    known_on: date | None,
+) -> None:
+    """Write what the next night must know of this one; a past night is never built on."""
+    digest = "" if known_on else build_digest(settings, order)
+    with duckdb.connect(kept_tonight_path(settings)) as con:
+        con.execute("create schema if not exists state")
+        con.execute(
+            "create or replace table state.build as"
+            " select ?::varchar as run_id, ?::date as as_of, ?::varchar as digest",
+            [run_id, as_of, digest],
+        )
+        marks = _bronze_marks(settings, state)
+        con.execute(
+            "create or replace table state.bronze_file as"
+            " select unnest(?::varchar[]) as path, unnest(?::varchar[]) as mark",
+            [list(marks), list(marks.values())],
+        )
+        con.execute(
+            "create or replace table state.delivery as select"
+            " unnest(?::varchar[]) as batch_id, unnest(?::integer[]) as position",
+            [[batch for batch, *_ in order], list(range(len(order)))],
+        )
+
+
+def keep(settings: Settings, run_id: str) -> None:
+    """Let tonight's kept database take the place of the last one: its run is published."""
+    tonight = kept_tonight_path(settings)
+    if not tonight.exists():
+        return
+    with duckdb.connect(tonight, read_only=True) as con:
+        found = con.execute("select run_id from state.build").fetchone()
+    if found == (run_id,):
+        os.replace(tonight, kept_path(settings))
+
+
+# --- whose rows are computed anew ---------------------------------------------------
+
+
+def lay_touched(
+    con: duckdb.DuckDBPyConnection,
+    snapshot: Path,
+    base: Base,
+    as_of: date,
+    waits: Mapping[str, int],
+) -> int:
+    """Lay ``control.touched_*`` in the working database; return how many are touched.
+
+    Args:
+        con: the working database, with ``control``, ``bronze`` and ``arrived``, the rows of
+            bronze that are new since the base.
+        snapshot: the published night.
+        base: what is known of it.
+        as_of: tonight's date.
+        waits: whole days after a last attended session on which a rule asks again.
+    """
+    path = str(snapshot).replace("'", "''")
+    con.execute(f"attach '{path}' as base (read_only)")
+    try:
+        con.execute("create temp table touched (client_key varchar)")
+        con.execute(
+            "create temp table passed as select ?::date as after_day, ?::date as as_of",
+            [base.as_of, as_of],
+        )
+        _lay_moved_zones(con, base)
+        seeds = [*_arrived(), *_vanished(con, base), *_ZONED, *_dates_passed(waits)]
+        for sql in seeds:
+            _touch(con, sql)
+        known = -1
+        while (n_touched := _count(con, "touched")) > known:
+            known = n_touched
+            for sql in _BOUND_TOGETHER:
+                _touch(con, sql)
+        _lay(con)
+        return n_touched
+    finally:
+        con.execute("detach base")
+
+
+def _touch(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+    con.execute(
+        f"insert into touched select client_key from ({sql}) as found"
+        " where client_key is not null except select client_key from touched"
+    )
+
+
+def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    row = con.execute(f"select count(*) from {table}").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _arrived() -> list[str]:
+    """Return the queries for clients of rows that arrived, or share an id with one."""
+    queries = [f"select client_key from arrived.{table}" for table in PERSON_TABLES]
+    # A correction may bring an id to another client, and a tombstone may name none.
+    queries += [
+        f"select delivered.client_key from bronze.{table} as delivered"
+        f" semi join arrived.{table} as news using ({keys[0]})"
+        for table, keys in PERSON_TABLES.items()
+    ]
+    queries += [
+        "select delivered.client_key from bronze.measures as delivered"
+        " semi join arrived.measure_items as news using (administration_key)",
+        # What a form says of the session that it names is counted.
+        "select forms.client_key from bronze.measures as forms"
+        " semi join arrived.sessions as news using (session_key)",
+    ]
+    for table, (first, second) in PAIR_TABLES.items():
+        queries += [
+            f"select {key} as client_key from bronze.{table}"
+            f" where {first} in (select {first} from arrived.{table})"
+            for key in (first, second)
+        ]
+    return queries
+
+
+def _vanished(con: duckdb.DuckDBPyConnection, base: Base) -> list[str]:
+    """Return the queries for clients of rows that a new snapshot no longer holds."""
+    snapshots = con.execute(
+        "select batch_id, source, table_name from control.delivery_table"
+        " where mode = 'snapshot' order by all"
+    ).fetchall()
+    queries = []
+    for batch, source, table in snapshots:
+        if batch in base.batches:
+            continue
+        gone = (
+            f"(select * from bronze.{table} where source = '{source}') as known"
+            f" anti join (select * from arrived.{table} where batch_id = '{batch}') as now"
+        )
+        if table in PERSON_TABLES:
+            same = " and ".join(
+                f"known.{key} is not distinct from now.{key}"
+                for key in PERSON_TABLES[table]
+            )
+            queries.append(f"select known.client_key from {gone} on {same}")
+        elif table in PAIR_TABLES:
+            first = PAIR_TABLES[table][0]
+            queries += [
+                f"select known.{key} as client_key from {gone}"
+                f" on known.{first} = now.{first}"
+                for key in PAIR_TABLES[table]
+            ]
+        elif table == "measure_items":
+            con.execute(
+                "insert into vanished_form select known.administration_key"
+                f" from {gone} using (administration_key)"
+            )
+            queries.append(
+                "select forms.client_key from bronze.measures as forms"
+                " semi join vanished_form using (administration_key)"
+            )
+    return queries
+
+
+def _lay_moved_zones(con: duckdb.DuckDBPyConnection, base: Base) -> None:
+    """Lay the clinics and therapists by whom a time may be read in another zone now.
+
+    One that is new, one whose rows do not all say the same, and one that a new snapshot
+    lacks: a superset, since a zone that came back to what it was is no change.
+    """
+    con.execute("create temp table vanished_form (administration_key varchar)")
+    for table, key, said in [
+        ("clinics", "clinic_key", "timezone"),
+        ("therapists", "therapist_key", "clinic_key"),
+    ]:
+        con.execute(
+            f"""
+            create temp table moved_{table} as
+            select news.{key}
+            from (select distinct {key} from arrived.{table}) as news
+            inner join bronze.{table} as known on news.{key} = known.{key}
+            group by news.{key}
+            having
+                count(distinct coalesce(known.{said}, '')) > 1
+                or bool_and(known.batch_id in (select distinct batch_id from arrived.{table}))
+            """
+        )
+    snapshots = con.execute(
+        "select batch_id, source, table_name from control.delivery_table"
+        " where mode = 'snapshot' and table_name in ('clinics', 'therapists')"
+    ).fetchall()
+    for batch, source, table in snapshots:
+        if batch not in base.batches:
+            key = "clinic_key" if table == "clinics" else "therapist_key"
+            con.execute(
+                f"insert into moved_{table} select distinct {key} from bronze.{table}"
+                f" where source = '{source}' and {key} not in"
+                f" (select {key} from arrived.{table} where batch_id = '{batch}')"
+            )
+    con.execute(
+        "insert into moved_therapists select distinct therapist_key from bronze.therapists"
+        " where clinic_key in (select clinic_key from moved_clinics)"
+    )
+
+
+_ZONED = (
+    "select client_key from bronze.sessions"
+    " where clinic_key in (select clinic_key from moved_clinics)",
+    "select client_key from bronze.measures"
+    " where therapist_key in (select therapist_key from moved_therapists)",
+)
+
+
+def _dates_passed(waits: Mapping[str, int]) -> list[str]:
+    """Return the queries for clients for whom a date passed since the base.
+
+    A row that was dated after the base's as-of date and is not any more; a closing date; a
+    last attended session on which a rule asks again some days later.
+    """
+
+    def passed(day: str) -> str:
+        return f"({day} > passed.after_day and {day} <= passed.as_of)"
+
+    queries = [
+        f"select client_key from bronze.episodes, passed"
+        f" where {passed('opened_on')} or {passed('closed_on')}",
+        f"select client_key from bronze.diagnoses, passed where {passed('recorded_on')}",
+        *(
+            f"select {key} as client_key from bronze.{table}, passed where {passed(day)}"
+            for table, day in [("client_merges", "merged_on"), ("client_links", "linked_on")]
+            for key in PAIR_TABLES[table]
+        ),
+    ]  # fmt: skip
+    # The local date of a time with an offset hangs on a zone: the earliest and the latest
+    # that any zone makes of it. One without moves by its own zone's clock change at most.
+    for table, name in [
+        ("sessions", "started_at"),
+        ("measures", "administered_at"),
+        ("goals", "recorded_at"),
+    ]:
+        utc = f"({name}_wall - to_minutes(coalesce({name}_offset_minutes, 0)))"
+        early = f"({utc} - interval 12 hour)::date"
+        late = f"({utc} + interval 14 hour)::date"
+        queries.append(
+            f"select client_key from bronze.{table}, passed"
+            f" where case when {name}_is_date or {name}_offset_minutes is null"
+            f" then {name}_wall::date <= passed.as_of"
+            f" and ({name}_wall + interval 3 hour)::date > passed.after_day"
+            f" else {early} <= passed.as_of and {late} > passed.after_day end"
+        )
+    asked = " or ".join(
+        passed(f"(last_attended_on + {days})") for days in sorted(set(waits.values()))
+    )
+    queries.append(
+        "select client_key from (select client_key, max(session_date) as last_attended_on"
+        " from base.core.fct_session where session_number is not null"
+        f" group by client_key, episode_key) as attended, passed where {asked}"
+    )
+    return queries
+
+
+# Clients whose numbers hang on each other: merged or linked, an id that was both's, a form
+# of the one that names a session of the other.
+_BOUND_TOGETHER = (
+    *(
+        f"select {mine} as client_key from bronze.{table}"
+        f" where {yours} in (select client_key from touched)"
+        for table, (first, second) in PAIR_TABLES.items()
+        for mine, yours in [(first, second), (second, first)]
+    ),
+    *(
+        f"select delivered.client_key from bronze.{table} as delivered"
+        f" semi join (select {keys[0]} from bronze.{table}"
+        f" where client_key in (select client_key from touched)) as theirs"
+        f" using ({keys[0]})"
+        for table, keys in PERSON_TABLES.items()
+        if keys[0] != "client_key"
+    ),
+    "select sessions.client_key from bronze.sessions as sessions"
+    " semi join (select session_key from bronze.measures"
+    " where client_key in (select client_key from touched)) as named using (session_key)",
+    "select forms.client_key from bronze.measures as forms"
+    " semi join (select session_key from bronze.sessions"
+    " where client_key in (select client_key from touched)) as theirs using (session_key)",
+)
+
+
+def _lay(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("create table control.touched_client as select client_key from touched")
+    con.execute(
+        "create table control.touched_administration as"
+        " select administration_key from bronze.measures"
+        " where client_key in (select client_key from touched)"
+        " union select administration_key from arrived.measures"
+        " union select administration_key from arrived.measure_items"
+        " union select administration_key from vanished_form"
+    )
+    con.execute(
+        "create table control.touched_episode as select episode_key"
+        " from base.core.fct_episode"
+        " where client_key in (select client_key from touched)"
+    )
+
+
+def count_clients(snapshot: Path) -> int:
+    """Return how many clients a published night has."""
+    with duckdb.connect(snapshot, read_only=True) as con:
+        return _count(con, "core.dim_client")
