@@ -30,6 +30,7 @@ ORDER = (
         "airflow_night",
         "inbox_trigger",
     ),
+    ("purge", "rotation"),
     ("cli",),
 )
 RANK = {room: place for place, rooms in enumerate(ORDER) for room in rooms}
