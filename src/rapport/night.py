@@ -20,6 +20,7 @@ from rapport.ingest.load import Door
 from rapport.privacy import KeyRing, Vault, append_audit, audit_head
 from rapport.quarantine import delivery_of
 from rapport.settings import Settings
+from rapport.sharing import group_id, share
 from rapport.state import ControlState, Delivery, Refusal, Run, writer_lock
 from rapport.warehouse import (
     Dbt,
@@ -305,6 +306,7 @@ def _same_candidate(settings: Settings, run: Run, outcomes: tuple[str, ...]) -> 
 def publish(settings: Settings, run_id: str) -> Safe:
     """Replace the snapshot with the candidate that the gate passed."""
     with writer_lock(settings.home):
+        group_id(settings)
         state = ControlState(settings.home)
         _same_candidate(settings, state.run(run_id), ("validated",))
         path = publish_snapshot(settings, run_id)
@@ -314,6 +316,7 @@ def publish(settings: Settings, run_id: str) -> Safe:
             first_seen_in(path),
             signal_entries_in(path, run_id),
         )
+        share(settings)
     return {"run_id": run_id, "n_bytes": path.stat().st_size}
 
 
@@ -322,6 +325,7 @@ def dashboard(settings: Settings, run_id: str = "") -> Safe:
     from rapport.dashboard import write_dashboard
 
     path = write_dashboard(settings, notice_of(settings))
+    share(settings)
     return {"n_pages": len(list(path.parent.glob("*.html")))}
 
 
@@ -332,6 +336,7 @@ def digest(settings: Settings, run_id: str = "") -> Safe:
     runs = ControlState(settings.home).runs()
     is_refused = bool(runs) and runs[-1].outcome == "refused"
     write_digest(settings, notice_of(settings), runs[-1].as_of if is_refused else None)
+    share(settings)
     _beat_if_good(settings)
     return {"n_digests": 1}
 

@@ -90,8 +90,8 @@ def purge_client(
         )
     with writer_lock(settings.home):
         keys = night.open_keys(settings)
-        collected = _collected(settings, keys, source, client_id)
         try:
+            collected = _collected(settings, keys, source, client_id)
             return _purge(settings, keys, collected, reason)
         except OSError as error:
             if is_disk_full(error):

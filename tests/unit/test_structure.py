@@ -23,6 +23,7 @@ ORDER = (
         "mapping_report",
         "quarantine",
         "scanning",
+        "sharing",
         "heartbeat",
         "ask",
         "explain",

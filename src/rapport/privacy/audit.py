@@ -7,6 +7,7 @@ import getpass
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,17 +65,45 @@ def audit_head(home: Path) -> AuditHead | None:
     return AuditHead(entry["seq"], entry["hash"])
 
 
-def verify_audit(home: Path) -> list[str]:
-    """Return what is wrong with the chain, in words; nothing when it is whole."""
+def verify_audit(home: Path, copies: Iterable[str] = ()) -> list[str]:
+    """Return what is wrong with the chain, in words; nothing when it is whole.
+
+    Args:
+        home: RAPPORT_HOME.
+        copies: heads that nights copied, ``seq:hash``: they show a cut tail.
+    """
     path = home / "vault" / "audit.jsonl"
-    if not path.exists():
-        return []
+    lines = path.read_text("utf-8", "replace").splitlines() if path.exists() else []
+    return _broken_links(lines) + _broken_copies(lines, copies)
+
+
+def _broken_copies(lines: list[str], copies: Iterable[str]) -> list[str]:
+    """Hold the heads that nights saw against the entries that stand there now."""
+    wrong = []
+    for copy in sorted(set(copies), key=lambda said: int(said.partition(":")[0])):
+        seq, _, said = copy.partition(":")
+        if int(seq) > len(lines):
+            wrong.append(
+                f"audit log: its end is cut off; a night saw entry {seq}, and"
+                f" {len(lines)} are left"
+            )
+            continue
+        try:
+            found = json.loads(lines[int(seq) - 1]).get("hash")
+        except (ValueError, AttributeError):
+            found = None
+        if found != said:
+            wrong.append(f"audit log, line {seq}: not the entry that a night saw")
+    return wrong
+
+
+def _broken_links(lines: list[str]) -> list[str]:
     wrong: list[str] = []
     expected_seq, expected_prev = 1, _FIRST
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         try:
-            entry = json.loads(line)
-        except ValueError:
+            entry = dict(json.loads(line))
+        except (ValueError, TypeError):
             return [*wrong, f"audit log, line {number}: not readable"]
         said = entry.pop("hash", "")
         if entry.get("seq") != expected_seq or entry.get("prev") != expected_prev:
