@@ -50,7 +50,9 @@ quarantine = typer.Typer(
 vault = typer.Typer(
     help="Keys and identity map: back up, restore, new key.", no_args_is_help=True
 )
+purge = typer.Typer(help="Erasure on request, proved.", no_args_is_help=True)
 app.add_typer(vault, name="vault")
+app.add_typer(purge, name="purge")
 app.add_typer(demo, name="demo")
 app.add_typer(mapping, name="mapping")
 app.add_typer(change, name="change")
@@ -716,6 +718,23 @@ def vault_restore(
     observe.say(f"restored: {n_files} files (logged); next: rapport doctor")
 
 
+@vault.command("rotate")
+def vault_rotate(
+    reason: Annotated[str, typer.Option(help="Why; written to the audit log.")],
+) -> None:
+    """Key everything below the door again under a new key, and rebuild."""
+    from rapport.rotation import rotate_key
+
+    done = rotate_key(_settings(), reason)
+    observe.say(
+        f"rotated: {done.n_rows:,} rows ({done.n_bytes:,} bytes) of bronze are under"
+        f" {done.kid} (logged)"
+    )
+    if not done.is_published:
+        observe.say("  no snapshot stands: rapport night publishes the next one")
+    observe.say("  Next: rapport vault backup; older backups lack the new key")
+
+
 def _passphrase(file: Path | None, *, is_new: bool) -> str:
     """Read the passphrase: of a file, the environment or the terminal; never of argv."""
     from rapport.errors import UsageError
@@ -905,6 +924,48 @@ def extract_twin(
     with observe.step("twin", "make the synthetic twin"):
         write_twin(request, out, persons)
     observe.say(f"written: {out} (synthetic: no row of it is of a person)")
+
+
+@purge.callback()
+def _purge_group() -> None:
+    """Erasure on request, proved."""
+
+
+@purge.command("client")
+def purge_client(
+    source: Annotated[str, typer.Option(help="The folder's name under inbox/.")],
+    client_id: Annotated[str, typer.Option(help="The id as the export writes it.")],
+    reason: Annotated[str, typer.Option(help="Why; written to the audit log.")],
+) -> None:
+    """Erase a person from every store, rebuild, and search for what is left."""
+    from rapport.purge import opaque_place
+    from rapport.purge import purge_client as erase
+
+    settings = _settings()
+    done = erase(settings, source, client_id, reason)
+    records = "record" if done.n_records == 1 else "records"
+    observe.say(
+        f"erased: {done.n_records} {records} of this person in {done.n_sources} "
+        f"source(s); {done.counts['bronze_rows']:,} rows of bronze, "
+        f"{done.counts['delivered_rows']:,} delivered and "
+        f"{done.counts['refused_rows']:,} refused rows"
+    )
+    for release in done.releases:
+        observe.say(
+            f"  release {release['release_id']} held the person: tell {release['holder']}"
+        )
+    observe.say("  backups are outside: destroy those that hold the person")
+    if not done.is_published:
+        observe.say("  no snapshot stands: rapport night publishes the next one")
+    if done.left:
+        observe.say(
+            f"rapport: purge not proved: {len(done.left)} files still hold a value"
+        )
+        for path in done.left:
+            observe.say(f"  {opaque_place(path)}")
+        observe.say("  Next: remove or correct them, then run the same command again")
+        raise typer.Exit(ExitCode.FAILED)
+    observe.say(f"  proved by a search; the proof is vault/purges/{done.seq}.json")
 
 
 @contextmanager

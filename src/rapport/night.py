@@ -21,6 +21,7 @@ from rapport.ingest.load import Door
 from rapport.privacy import KeyRing, Vault, append_audit, audit_head
 from rapport.quarantine import delivery_of
 from rapport.settings import Settings
+from rapport.sharing import group_id, share
 from rapport.state import ControlState, Delivery, Refusal, Run, writer_lock
 from rapport.warehouse import (
     Dbt,
@@ -345,6 +346,7 @@ def _same_candidate(settings: Settings, run: Run, outcomes: tuple[str, ...]) -> 
 def publish(settings: Settings, run_id: str) -> Safe:
     """Replace the snapshot with the candidate that the gate passed."""
     with writer_lock(settings.home):
+        group_id(settings)
         state = ControlState(settings.home)
         _same_candidate(settings, state.run(run_id), ("validated",))
         log_weakened(settings)
@@ -355,6 +357,7 @@ def publish(settings: Settings, run_id: str) -> Safe:
             first_seen_in(path),
             signal_entries_in(path, run_id),
         )
+        share(settings)
     return {"run_id": run_id, "n_bytes": path.stat().st_size}
 
 
@@ -371,6 +374,7 @@ def dashboard(settings: Settings, run_id: str = "") -> Safe:
         refused=runs[-1].as_of if is_refused else None,
     )
     path = write_dashboard(settings, notice)
+    share(settings)
     return {"n_pages": len(list(path.parent.glob("*.html")))}
 
 
@@ -381,6 +385,7 @@ def digest(settings: Settings, run_id: str = "") -> Safe:
     runs = ControlState(settings.home).runs()
     is_refused = bool(runs) and runs[-1].outcome == "refused"
     write_digest(settings, notice_of(settings), runs[-1].as_of if is_refused else None)
+    share(settings)
     _beat_if_good(settings)
     return {"n_digests": 1}
 

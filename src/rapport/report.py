@@ -8,7 +8,6 @@ import shutil
 import sys
 from datetime import UTC, date, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from rapport import observe
@@ -18,6 +17,7 @@ from rapport.ingest.reasons import PAGE, meaning_of
 from rapport.privacy import KeyRing, verify_audit
 from rapport.privacy.backup import needs_backup
 from rapport.settings import Settings, setting_sources
+from rapport.sharing import group_id, too_open
 from rapport.state import ControlState
 from rapport.validate import (
     describe_finding,
@@ -439,13 +439,26 @@ def doctor_findings(settings: Settings) -> dict[str, Any]:
             add(package, False, "not installed", "run make setup")
     free = shutil.disk_usage(settings.home).free / 1e9
     add("disk", free > 1, f"{free:.1f} GB free", "free at least 1 GB")
-    open_files = _too_open(settings)
-    add(
-        "permissions",
-        not open_files,
-        "closed to others" if not open_files else f"{len(open_files)} too open",
-        "chmod go-rwx " + " ".join(open_files[:5]),
+    open_files, delivered = too_open(settings)
+    checks.append(
+        {
+            "what": "permissions",
+            "ok": not open_files,
+            "said": f"{len(open_files)} too open" if open_files else "closed to others",
+            "mend": "run the chmod of each line",
+            "files": [_closing(settings, name) for name in open_files],
+        }
     )
+    if delivered:
+        warn(
+            "inbox",
+            f"{len(delivered)} delivered files or folders are open to others",
+            f"chmod -R go-rwx {settings.home / 'inbox'}",
+        )
+    try:
+        group_id(settings)
+    except RapportError as error:
+        add("shared group", False, error.message, error.next_step)
     try:
         if (settings.home / "vault" / "keys").exists():
             KeyRing.of(settings)
@@ -458,11 +471,13 @@ def doctor_findings(settings: Settings) -> dict[str, Any]:
             "none is younger than the newest key",
             "rapport vault backup --out FILE (docs/how-to/back-up-the-vault.md)",
         )
-    broken = verify_audit(settings.home)
+    broken = verify_audit(settings.home, _audit_copies(settings))
     add(
         "audit log",
         not broken,
-        "the chain holds" if not broken else broken[0],
+        "the chain and its nightly copies hold"
+        if not broken
+        else "; ".join(broken[:5]),
         "keep the file as it is and find out who changed it",
     )
     return {
@@ -472,30 +487,20 @@ def doctor_findings(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _too_open(settings: Settings) -> list[str]:
-    """List what others than the owner may open, below the folders not set as shared."""
-    shared = {settings.home / name for name in settings.security.shared_read}
-    shared |= {settings.home / "sample", settings.home / "inbox"}
-    found = []
-    for name in (
-        "bronze",
-        "state",
-        "quarantine",
-        "vault",
-        "warehouse",
-        "published",
-        "dashboard",
-        "digest",
-        "airflow",
-        "logs",
-    ):
-        folder = settings.home / name
-        if folder in shared or not folder.exists():
-            continue
-        for path in (folder, *folder.rglob("*")):
-            if not path.is_symlink() and path.stat().st_mode & 0o077:
-                found.append(str(Path(path).relative_to(settings.home)))
-    return found
+def _audit_copies(settings: Settings) -> set[str]:
+    """Return the heads of the audit log that nights copied, here and in the snapshot."""
+    copies = {run.audit_head for run in ControlState(settings.home).runs()}
+    if published_path(settings).exists():
+        with open_published(settings) as con:
+            rows = con.execute("select distinct audit_head from ops.run").fetchall()
+        copies |= {head for (head,) in rows}
+    return {head for head in copies if head}
+
+
+def _closing(settings: Settings, name: str) -> str:
+    """Return the command that closes one file or folder."""
+    is_shared = name.split("/")[0] in settings.security.shared_read
+    return f"chmod {'g-w,o-rwx' if is_shared else 'go-rwx'} {settings.home / name}"
 
 
 def print_doctor(findings: dict[str, Any]) -> None:
@@ -507,6 +512,8 @@ def print_doctor(findings: dict[str, Any]) -> None:
         print(f"  {mark} {check['what']:<20} {check['said']}")
         if not check["ok"] or warns:
             print(f"      mend: {check['mend']}")
+        for line in check.get("files", []):
+            print(f"      {line}")
     for setting in findings["settings"]:
         print(f"  · {setting['name']} is set in {setting['origin']}")
     if not findings["settings"]:

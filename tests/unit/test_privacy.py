@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from rapport import observe
-from rapport.errors import KeyMissing
-from rapport.privacy import KeyRing, append_audit, verify_audit
+from rapport.errors import KeyMissing, UsageError
+from rapport.privacy import KeyRing, append_audit, audit_head, verify_audit
 from rapport.privacy.keys import PREFIXES
 from rapport.settings import Settings, load_settings
+from rapport.sharing import share, too_open
 
 
 @pytest.fixture
@@ -65,6 +66,64 @@ def test_an_altered_or_cut_audit_log_is_found(tmp_path: Path) -> None:
     assert any("altered" in wrong for wrong in verify_audit(tmp_path))
     path.write_text("\n".join([lines[0], lines[2]]) + "\n")
     assert any("broken" in wrong for wrong in verify_audit(tmp_path))
+
+
+def test_a_cut_tail_is_found_by_the_copies_that_nights_took(tmp_path: Path) -> None:
+    """The chain alone cannot see it: what is left of it still holds."""
+    for n in range(4):
+        append_audit(tmp_path, "identity_export", "all clients", f"reason {n}")
+    copies = [str(audit_head(tmp_path))]
+    assert verify_audit(tmp_path, copies) == []
+    path = tmp_path / "vault" / "audit.jsonl"
+    whole = path.read_text().splitlines()
+    path.write_text("\n".join(whole[:2]) + "\n")
+    assert verify_audit(tmp_path) == []
+    assert any("cut off" in wrong for wrong in verify_audit(tmp_path, copies))
+    path.unlink()
+    assert any("cut off" in wrong for wrong in verify_audit(tmp_path, copies))
+    path.write_text("\n".join([whole[0], whole[2], whole[1], whole[3]]) + "\n")
+    assert any("broken" in wrong for wrong in verify_audit(tmp_path, copies))
+    flipped = whole[1].replace("reason 1", "reason 2")
+    path.write_text("\n".join([whole[0], flipped, *whole[2:]]) + "\n")
+    assert any("altered" in wrong for wrong in verify_audit(tmp_path, copies))
+    # A forger who writes the whole chain anew is found by the copy.
+    path.unlink()
+    for n in range(4):
+        append_audit(tmp_path, "identity_export", "all clients", f"other {n}")
+    assert verify_audit(tmp_path) == []
+    assert any("a night saw" in wrong for wrong in verify_audit(tmp_path, copies))
+
+
+def test_shared_folders_are_open_to_their_group_and_the_rest_to_nobody(
+    tmp_path: Path,
+) -> None:
+    for name in ("published", "dashboard", "bronze"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch(mode=0o644)
+    (tmp_path / "rapport.toml").write_text('[security]\nshared_read = ["published"]\n')
+    settings = load_settings({"RAPPORT_HOME": str(tmp_path)})
+    share(settings)
+
+    def mode(name: str) -> int:
+        return (tmp_path / name).stat().st_mode & 0o777
+
+    assert (mode("published"), mode("published/file")) == (0o750, 0o640)
+    assert (mode("dashboard"), mode("dashboard/file")) == (0o700, 0o600)
+    (tmp_path / "rapport.toml").chmod(0o600)
+    (tmp_path / "bronze").chmod(0o700)
+    assert too_open(settings) == (["bronze/file"], [])
+    (tmp_path / "published/file").chmod(0o644)
+    assert too_open(settings)[0] == ["bronze/file", "published/file"]
+
+
+def test_a_group_that_is_not_there_stops_before_anything_is_published(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "rapport.toml").write_text(
+        '[security]\nshared_read = ["published"]\nshared_group = "no-such-group"\n'
+    )
+    with pytest.raises(UsageError, match="no such group"):
+        share(load_settings({"RAPPORT_HOME": str(tmp_path)}))
 
 
 def test_a_log_field_that_could_hold_a_value_is_dropped(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ ORDER = (
         "mapping_report",
         "quarantine",
         "scanning",
+        "sharing",
         "heartbeat",
         "ask",
         "change",
@@ -32,6 +33,7 @@ ORDER = (
         "airflow_night",
         "inbox_trigger",
     ),
+    ("purge", "rotation"),
     ("cli",),
 )
 RANK = {room: place for place, rooms in enumerate(ORDER) for room in rooms}

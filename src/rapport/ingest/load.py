@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
@@ -57,6 +57,7 @@ from rapport.mapping import (
 )
 from rapport.mapping.vendor import KnownHeaders, known_to
 from rapport.privacy import KeyRing, Vault
+from rapport.privacy.tombstones import read_tombstones
 from rapport.settings import Settings
 from rapport.state import ControlState, Delivery, LedgerRow, Notice, Refusal
 from rapport.warehouse.connections import scratch
@@ -118,6 +119,7 @@ class Door:
         self.home = settings.home
         self.keys = keys
         self.vault = Vault(self.home)
+        self.tombstones = read_tombstones(self.home)
         seeds = settings.project_root / "dbt_project" / "seeds"
         own = read_own_instruments(settings.home / "instruments", seeds)
         self.codes = CodeLists(seeds, own)
@@ -381,6 +383,7 @@ class _Loading:
             self._account_for_others(listing)
             for source, parts in self._chosen(listing):
                 self._source(source, parts)
+        self._leave_out_late_items()
         self._refuse_merge_cycles()
         if self._is_too_bad():
             return
@@ -669,6 +672,7 @@ class _Loading:
             f" as cell {joins}"
         )
         self._self_merges(table)
+        n_erased = self._leave_out_erased(table)
         counts = self._counts(cells)
         n_bad = counts["bad"] + counts["unreadable"]
         n_blank = counts["blank"] + counts["blank_line"]
@@ -682,14 +686,16 @@ class _Loading:
             + counts["filtered"]
             + n_footer
             + n_blank,
-            counts["row"] - counts["bad"],
+            counts["row"] - counts["bad"] - n_erased,
             n_bad,
-            counts["filtered"],
+            counts["filtered"] + n_erased,
             n_footer,
             n_blank,
         )
         if counts["filtered"]:
             self._name_filters(name, table)
+        if n_erased:
+            self._notice(name, table.name, "", "purged", n_erased)
         self._quarantine_rows(name, table, n_bad, counts["unreadable"])
         self._notices(name, table, cells, counts)
         if part.max_bad_share is not None and _bad_share([row]) > part.max_bad_share:
@@ -704,6 +710,76 @@ class _Loading:
         self.account.ledger.append(row)
         outputs = [output for cell in cells.values() for output in cell.outputs]
         self._keep(table, outputs, number)
+
+    def _leave_out_erased(self, table: Table) -> int:
+        """Take the rows of erased people out of ``typed``; return how many went.
+
+        Their numbers stand in ``erased_row`` afterwards. An item names no client: it goes
+        with an erased administration, and with one of a client whose forms just went.
+        """
+        con = self.con
+        con.execute("create or replace temp table erased_row (row_no bigint)")
+        if not self.door.tombstones:
+            return 0
+        con.execute("create temp table if not exists erased (key varchar)")
+        asked = {column.of for column in table.columns if column.kind == "id"}
+        for entity in sorted(asked & {"client", "administration"}):
+            con.execute(
+                "create or replace temp table asked as select distinct text, value"
+                " from spelling where kind = ? and value not in (select key from erased)",
+                [f"id:{entity}"],
+            )
+            found = [
+                [key]
+                for text, key in con.execute("from asked").fetchall()
+                if self._is_erased(entity, text)
+            ]
+            if found:
+                con.executemany("insert into erased values (?)", found)
+        keys = [
+            column.key_name
+            for column in table.columns
+            if column.kind == "id" and column.of in ("client", "administration")
+        ]
+        if not keys:
+            return 0
+        theirs = " or ".join(f"{key} in (select key from erased)" for key in keys)
+        con.execute(f"insert into erased_row select row_no from typed where {theirs}")
+        if table.name == "measures":
+            con.execute(
+                "insert into erased select administration_key from typed"
+                " where row_no in (select row_no from erased_row)"
+                " and administration_key is not null"
+            )
+        con.execute("delete from typed where row_no in (select row_no from erased_row)")
+        return self._one("select count(*) from erased_row")
+
+    def _is_erased(self, entity: str, text: str) -> bool:
+        """Hold one id against the marks of erased people."""
+        said, _, id_ = text.rpartition(OTHER_SOURCE_MARK)
+        source, keys = said or self.found.source, self.door.keys
+        marks = (
+            keys.tombstones(source, id_)
+            if entity == "client"
+            else map(keys.tombstone_of_key, keys.keys_through(entity, source, id_))
+        )
+        return not self.door.tombstones.isdisjoint(marks)
+
+    def _leave_out_late_items(self) -> None:
+        """Take out the items of erased forms that were read before their forms."""
+        if not self.door.tombstones or "measure_items" not in self.loaded_tables:
+            return
+        theirs = "administration_key in (select key from erased)"
+        for number, n_rows in self.con.execute(
+            f"select file_no, count(*) from loaded_measure_items where {theirs} group by 1"
+        ).fetchall():
+            name = f"measure_items-{number}"
+            self._notice(name, "measure_items", "", "purged", n_rows)
+            self.account.ledger = [
+                _moved_to_filtered(row, n_rows) if row.file == name else row
+                for row in self.account.ledger
+            ]
+        self.con.execute(f"delete from loaded_measure_items where {theirs}")
 
     def _name_filters(self, name: str, table: Table) -> None:
         """Count the rows that each rule left out, under the rule's name."""
@@ -957,12 +1033,14 @@ class _Loading:
 
     def _remember(self) -> None:
         con = self.con
+        con.execute("create temp table if not exists erased (key varchar)")
         of_source = f"position('{OTHER_SOURCE_MARK}' in text) = 0"
         self.door.vault.remember(
             self.found.source,
             clients=con.execute(
                 "select distinct trim(nfc_normalize(text)), value from spelling"
                 f" where kind = 'id:client' and {of_source}"
+                " and value not in (select key from erased)"
             ).fetchall(),
             therapists=con.execute(
                 "select distinct trim(nfc_normalize(text)), value from spelling"
@@ -1065,6 +1143,14 @@ def _moved_to_quarantine(row: LedgerRow, n_rows: int) -> LedgerRow:
         row.rows_filtered,
         row.rows_footer,
         row.rows_blank,
+    )
+
+
+def _moved_to_filtered(row: LedgerRow, n_rows: int) -> LedgerRow:
+    return replace(
+        row,
+        rows_loaded=row.rows_loaded - n_rows,
+        rows_filtered=row.rows_filtered + n_rows,
     )
 
 

@@ -197,6 +197,7 @@ _ALL = (
            "Nothing: its rows are counted as filtered."),
     Reason("join_ambiguous", "notice", "several rows to look up; the last one counts",
            "Add a `filter` to the join, if another one is meant."),
+    Reason("purged", "notice", "rows of a person who was erased", "Nothing: they stay out."),
     Reason("row_filtered", "notice", "rows that a rule of the mapping leaves out",
            "Nothing, unless the number is new. `nothing_of_it` and `same_id` are rows of a form "
            "file that hold no form, or more of one that is there."),

@@ -74,10 +74,12 @@ def verify_chain(path: Path, name: str) -> list[str]:
         return []
     wrong: list[str] = []
     expected_seq, expected_prev = 1, _FIRST
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(
+        path.read_text("utf-8", "replace").splitlines(), start=1
+    ):
         try:
-            entry = json.loads(line)
-        except ValueError:
+            entry = dict(json.loads(line))
+        except (ValueError, TypeError):
             return [*wrong, f"{name}, line {number}: not readable"]
         said = entry.pop("hash", "")
         if entry.get("seq") != expected_seq or entry.get("prev") != expected_prev:

@@ -105,6 +105,13 @@ class KeyRing:
         mac.update(f"v1|{entity}|{source}|{_normal(id_)}".encode())
         return PREFIXES[entity] + _first_26_of_base32(mac.digest())
 
+    def keys_through(self, entity: str, source: str, id_: str) -> list[str]:
+        """Return the key of an id before and after each rotation."""
+        found = [self.first_key(entity, source, id_)]
+        for row in self._later:
+            found.append(chained_key(row, found[-1]))
+        return found
+
     def _chained(self, key: str) -> str:
         for row in self._later:
             key = chained_key(row, key)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -121,6 +121,58 @@ class Vault:
                 "select batch_id, source, delivery_id from delivery_name"
             )
             return {batch: (source, id_) for batch, source, id_ in rows.fetchall()}
+
+    def named(self, keys: Iterable[str]) -> list[tuple[str, str, str, str]]:
+        """List (client_key, source, client_id, uid) of some people."""
+        with self._connect() as con:
+            return [
+                row
+                for key in sorted(set(keys))
+                for row in con.execute(
+                    "select client_key, source, client_id, uid from person"
+                    " where client_key = ?",
+                    (key,),
+                ).fetchall()
+            ]
+
+    def erase(self, keys: Iterable[str]) -> None:
+        """Delete some people, without a trace in free pages."""
+        with self._connect() as con, con:
+            con.executemany(
+                "delete from person where client_key = ?", [(key,) for key in keys]
+            )
+        self._rewrite()
+
+    def rotate(self, generation: int, rekey: Callable[[str], str]) -> None:
+        """Put every key under the next master, once; ``uid`` stays.
+
+        Args:
+            generation: how many rotations there are with this one; the file remembers.
+            rekey: old key -> new one.
+        """
+        with self._connect() as con, con:
+            con.execute("begin immediate")
+            if con.execute("pragma user_version").fetchone()[0] >= generation:
+                return
+            for table, column in (("person", "client_key"), ("staff", "therapist_key")):
+                old = con.execute(f"select {column} from {table}").fetchall()
+                con.executemany(
+                    f"update {table} set {column} = ? where {column} = ?",
+                    [(rekey(key), key) for (key,) in old],
+                )
+            con.execute(f"pragma user_version = {generation}")
+        self._rewrite()
+
+    def _rewrite(self) -> None:
+        """Write the file anew, so that no free page keeps what it held."""
+        building = self.path.with_name(f"{self.path.name}.building")
+        building.unlink(missing_ok=True)
+        with self._connect() as con:
+            con.execute("vacuum into ?", (str(building),))
+        building.chmod(0o600)
+        with building.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(building, self.path)
 
     def people(self) -> Iterator[tuple[str, str, str]]:
         """Yield (client_key, source, client_id), by key: for those allowed to see it."""

@@ -197,8 +197,15 @@ create table guard (
     value text not null
 ) strict;
 """
+# Which keys the store was put under, so that a cut-off rotation does it once.
+_ROTATION = """
+create table rotation (
+    kid text primary key,
+    rotated_at text not null
+) strict;
+"""
 # Each step takes the store to its next version, so an older store is brought up to date.
-_STEPS = (_FIRST_SCHEMA, _SIGNAL_LOG, _COLUMN_ORDER, _GATE, _GUARDS)
+_STEPS = (_FIRST_SCHEMA, _SIGNAL_LOG, _COLUMN_ORDER, _GATE, _GUARDS, _ROTATION)
 SCHEMA_VERSION = len(_STEPS)
 
 
@@ -431,6 +438,120 @@ class ControlState:
                 "update delivery set stat_mark = ? where batch_id = ?",
                 (stat_mark, batch_id),
             )
+
+    def remember_bytes(self, batch_id: str, digest: str, stat_mark: str) -> None:
+        """Note the bytes of a delivery that an erasure rewrote: it is still the same."""
+        with self._transaction() as con:
+            con.execute(
+                "update delivery set digest = ?, stat_mark = ? where batch_id = ?",
+                (digest, stat_mark, batch_id),
+            )
+
+    def count_erased(
+        self,
+        batch_id: str,
+        table: str,
+        n_rows: int,
+        loaded: Mapping[str, int],
+    ) -> int:
+        """Bring the counts of a bronze file down to what it holds; return what went.
+
+        Rows that went are filtered from now on, with the reason ``purged``. What is
+        already so changes nothing.
+
+        Args:
+            batch_id: the delivery.
+            table: the table.
+            n_rows: rows that the bronze file holds.
+            loaded: file -> rows of it in bronze; files that are not named hold none.
+        """
+        n_erased = 0
+        with self._transaction() as con:
+            con.execute(
+                "update bronze_file set n_rows = ? where batch_id = ? and table_name = ?",
+                (n_rows, batch_id, table),
+            )
+            rows = con.execute(
+                "select source, file, rows_loaded from row_ledger"
+                " where batch_id = ? and table_name = ?",
+                (batch_id, table),
+            ).fetchall()
+            for row in rows:
+                n = row["rows_loaded"] - loaded.get(row["file"], 0)
+                if n > 0:
+                    _move_to_filtered(con, batch_id, row, table, "rows_loaded", n)
+                    n_erased += n
+        return n_erased
+
+    def count_erased_refusals(self, batch_id: str, file: str, n_rows: int) -> None:
+        """Note that rows of one file left the quarantine: they are filtered now."""
+        with self._transaction() as con:
+            rows = con.execute(
+                "select source, file, table_name, rows_quarantined from row_ledger"
+                " where batch_id = ? and file = ?",
+                (batch_id, file),
+            ).fetchall()
+            for row in rows[:1]:
+                n = min(n_rows, row["rows_quarantined"])
+                _move_to_filtered(
+                    con, batch_id, row, row["table_name"], "rows_quarantined", n
+                )
+
+    def erase_first_seen(self, keys: Iterable[str]) -> None:
+        """Forget when some facts were first seen."""
+        with self._transaction() as con:
+            con.executemany(
+                "delete from first_seen where key = ?", [(key,) for key in keys]
+            )
+
+    def is_rotated(self, kid: str) -> bool:
+        """Tell whether the store was put under a key already."""
+        return bool(self._rows("select 1 from rotation where kid = ?", (kid,)))
+
+    def rotate(
+        self,
+        kid: str,
+        paths: Mapping[str, str],
+        keys: Mapping[str, str],
+        rotated_at: datetime,
+    ) -> None:
+        """Put the store under the next key, in one transaction.
+
+        Args:
+            kid: the key.
+            paths: old path of a bronze file -> new one.
+            keys: old key -> new one, of everything that is named here.
+            rotated_at: when.
+        """
+        with self._transaction() as con:
+            con.execute("create temp table renewed (old text primary key, new text)")
+            con.executemany("insert into renewed values (?, ?)", list(keys.items()))
+            con.executemany(
+                "update bronze_file set path = ? where path = ?",
+                [(new, old) for old, new in paths.items()],
+            )
+            for table, column in (
+                ("signal_log", "signal_key"),
+                ("signal_log", "episode_key"),
+                ("signal_log", "client_key"),
+                ("signal_log", "therapist_key"),
+                ("signal_log", "clinic_key"),
+                ("first_seen", "key"),
+            ):
+                con.execute(
+                    f"update {table} set {column} ="
+                    f" (select new from renewed where old = {column})"
+                    f" where {column} in (select old from renewed)"
+                )
+            con.execute("drop table renewed")
+            con.execute("insert into rotation values (?, ?)", (kid, _text(rotated_at)))
+
+    def rewrite(self) -> None:
+        """Write the store anew, so that no free page holds what was deleted."""
+        with self._connect() as con:
+            con.execute("pragma wal_checkpoint(truncate)")
+            con.execute("vacuum")
+            con.execute("pragma wal_checkpoint(truncate)")
 
     def add_refusal(self, delivery: Delivery, refusal: Refusal) -> bool:
         """Record a refusal found later; return whether it is new."""
@@ -760,6 +881,26 @@ def _insert(
     con.executemany(
         f"insert into {table} values ({marks})",
         [(batch, source, *astuple(row)) for row in rows],
+    )
+
+
+def _move_to_filtered(
+    con: sqlite3.Connection,
+    batch: str,
+    row: sqlite3.Row,
+    table: str,
+    of: Literal["rows_loaded", "rows_quarantined"],
+    n_rows: int,
+) -> None:
+    con.execute(
+        f"update row_ledger set {of} = {of} - ?, rows_filtered = rows_filtered + ?"
+        " where batch_id = ? and file = ? and table_name = ?",
+        (n_rows, n_rows, batch, row["file"], table),
+    )
+    con.execute(
+        "insert into notice values (?, ?, ?, ?, '', 'purged', ?)"
+        " on conflict do update set n_rows = n_rows + excluded.n_rows",
+        (batch, row["source"], row["file"], table, n_rows),
     )
 
 

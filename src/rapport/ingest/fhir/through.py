@@ -144,6 +144,11 @@ def _type_table(
         if n_bad:
             _quarantine(typed, table, number, said)
     for number, n in con.execute(
+        f"select {member_of('row_no')}, count(*) from erased_row group by 1 order by 1"
+    ).fetchall():
+        counts.setdefault((number, table), Counts()).filtered += n
+        said.notices.append(Notice(f"{table}-{number}", table, "", "purged", n))
+    for number, n in con.execute(
         f"select {member_of('row_no')}, count(*) from cell where kind = 'blank' group by 1"
     ).fetchall():
         counts.setdefault((number, table), Counts()).blank += n

@@ -1,0 +1,291 @@
+"""Erasure: one person out of every store, whatever the files, and kept out."""
+
+import errno
+import gzip
+import io
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import duckdb
+import openpyxl
+import pytest
+
+from conftest import Home, table
+from lib.canaries import search_folder
+from lib.small_nights import settings_of
+from rapport import night, purge
+from rapport.errors import DiskFull, UsageError
+from rapport.privacy import KeyRing, Vault
+from rapport.state import ControlState
+
+GONE, STAYS = "Client-1042", "Client-10423"
+FORM = "Form-77001"
+REASON = "asked for by letter"
+CLIENTS = table(f"client_id | sex\n{GONE} | f\n{STAYS} | m")
+MEASURES = table(
+    "administration_id | client_id | instrument | rater | administered_at\n"
+    f"{FORM} | {GONE} | PHQ-9 | client | 2026-03-02\n"
+    f"Form-88002 | {STAYS} | PHQ-9 | client | 2026-03-02"
+)
+ITEMS = table(f"administration_id | item | value\n{FORM} | 1 | 2\nForm-88002 | 1 | 3")
+DIAGNOSES = table(
+    "client_id | code | recorded_on\n"
+    f"{GONE} | F43.10 | never\n{STAYS} | F43.10 | 2026-03-02"
+)
+
+
+def workbook() -> bytes:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "clients"
+    for row in (["client_id", "sex"], [GONE, "f"], [STAYS, "m"]):
+        sheet.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def archive() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("clients.csv", CLIENTS)
+    return out.getvalue()
+
+
+def lines() -> str:
+    rows = [
+        {"client_id": who, "code": "F43.10", "recorded_on": "2026-03-02"}
+        for who in (GONE, STAYS)
+    ]
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def parquet(folder: Path) -> bytes:
+    path = folder / "delivered.parquet"
+    with duckdb.connect() as con:
+        con.execute(
+            f"copy (select * from (values ('{FORM}', '2', '1'),"
+            " ('Form-88002', '2', '1')) as t (administration_id, item, value))"
+            f" to '{path}' (format parquet)"
+        )
+    return path.read_bytes()
+
+
+def deliver(home: Home) -> None:
+    """Deliver one person, and one with a longer id, in every form that a file has."""
+    home.deliver("d1", {"clients.csv": CLIENTS, "measures.csv": MEASURES,
+                        "measure_items.csv": ITEMS})  # fmt: skip
+    home.deliver("d2", {"diagnoses.csv": DIAGNOSES})
+    home.deliver("d3", {"clients.csv.gz": gzip.compress(CLIENTS.encode())})
+    home.deliver("d4", {"clients.zip": archive()})
+    home.deliver("d5", {"clients.xlsx": workbook()})
+    home.deliver("d6", {"diagnoses.ndjson": lines()})
+    home.deliver("d7", {"measure_items.parquet": parquet(home.path)})
+    (home.path / "delivered.parquet").unlink()
+    home.deliver("d8", {"clients.csv": CLIENTS.encode("utf-16")})
+    home.deliver("d9", {"unknown.csv": CLIENTS})
+
+
+@pytest.fixture(scope="module")
+def taken_in(new_home) -> Path:
+    """Take everything in once; each test disturbs a copy."""
+    home = new_home("purged")
+    deliver(home)
+    night.ingest(settings_of(home))
+    return home.path
+
+
+@pytest.fixture
+def clinic(taken_in: Path, home: Home) -> Home:
+    shutil.copytree(taken_in, home.path)
+    return home
+
+
+def places(home: Home, *values: str) -> set[str]:
+    named = {str(n): value for n, value in enumerate(values)}
+    from rapport.privacy.scan import search_folder as search
+    from rapport.warehouse.tables import table_rows
+
+    found = search(home.path, named, table_rows, whole=list(named))
+    return {hit.path.split("/")[0] for hit in found.hits}
+
+
+def erase(home: Home, client: str = GONE, source: str = "canonical") -> purge.Purged:
+    return purge.purge_client(settings_of(home), source, client, REASON)
+
+
+def test_nothing_of_the_person_is_left_and_everything_of_others_is(
+    clinic: Home,
+) -> None:
+    keys = KeyRing.of(settings_of(clinic))
+    gone = keys.row_key("client", "canonical", GONE)
+    form = keys.row_key("administration", "canonical", FORM)
+    (uid,) = [u for *_, u in Vault(clinic.path).named([gone])]
+    assert {"inbox", "quarantine", "vault"} <= places(clinic, GONE, FORM)
+    assert "bronze" in places(clinic, gone, form)
+    done = erase(clinic)
+    assert done.left == ()
+    assert places(clinic, GONE, FORM) == set()
+    hidden = {"1": gone, "2": form, "3": uid}
+    assert search_folder(clinic.path, hidden).hits == ()
+    stays = keys.row_key("client", "canonical", STAYS)
+    assert [row[2] for row in Vault(clinic.path).people()] == [STAYS]
+    assert {"inbox", "vault"} <= places(clinic, STAYS, "Form-88002")
+    files = ControlState(clinic.path).bronze_files()
+    with duckdb.connect() as con:
+        for _, path in files["clients"]:
+            rows = con.execute(
+                "select client_key from read_parquet(?)",
+                [str(clinic.path / "bronze" / path)],
+            ).fetchall()
+            assert rows == [(stays,)]
+    proof = json.loads((clinic.path / "vault/purges/1.json").read_text())
+    assert proof["scan"]["n_hits"] == 0 and proof["scan"]["n_files"] > 10
+    assert proof["counts"]["bronze_rows"] == 9
+    assert all(file["before"] != file["after"] for file in proof["files"])
+
+
+def test_every_row_is_still_accounted_for_and_no_delivery_looks_changed(
+    clinic: Home,
+) -> None:
+    state = ControlState(clinic.path)
+    before = {row[:4]: row[4] for row in state.ledger()}
+    erase(clinic)
+    assert {row[:4]: row[4] for row in state.ledger()} == before
+    assert all(row[4] == sum(row[5:10]) for row in state.ledger())
+    assert {row["reason"] for row in state.notices()} >= {"purged"}
+    held = {(batch, name): n for batch, name, n in state.bronze_rows()}
+    loaded: dict[tuple[str, str], int] = {}
+    for batch, _, _, name, _, n, *_ in state.ledger():
+        if n or (batch, name) in held:
+            loaded[batch, name] = loaded.get((batch, name), 0) + n
+    assert loaded == held
+    night.ingest(settings_of(clinic))
+    assert "delivery_changed" not in {row["reason"] for row in state.refusals()}
+
+
+def test_rows_that_arrive_again_stay_out_and_are_counted(clinic: Home) -> None:
+    keys = KeyRing.of(settings_of(clinic))
+    hidden = {
+        "1": keys.row_key("client", "canonical", GONE),
+        "2": keys.row_key("administration", "canonical", FORM),
+        "3": keys.row_key("administration", "canonical", "Form-99003"),
+    }
+    erase(clinic)
+    more = MEASURES.replace(FORM, "Form-99003")
+    clinic.deliver("e1", {"measure_items.csv": ITEMS, "clients.csv": CLIENTS})
+    clinic.deliver("e2", {"diagnoses.csv": DIAGNOSES, "measures.csv": more,
+                          "measure_items.csv": ITEMS.replace(FORM, "Form-99003")})  # fmt: skip
+    night.ingest(settings_of(clinic))
+    assert search_folder(clinic.path, hidden).hits == ()
+    assert places(clinic, GONE) == {"inbox"}
+    state = ControlState(clinic.path)
+    assert all(row[4] == sum(row[5:10]) for row in state.ledger())
+    purged = sum(r["n_rows"] for r in state.notices() if r["reason"] == "purged")
+    assert purged >= 5
+    # The control switched off: without the marks the same rows come back.
+    (clinic.path / "vault/tombstones.json").unlink()
+    clinic.deliver("e3", {"measure_items.csv": ITEMS, "clients.csv": CLIENTS})
+    night.ingest(settings_of(clinic))
+    assert {hit.canary for hit in search_folder(clinic.path, hidden).hits} == {"1", "2"}
+
+
+@pytest.mark.parametrize(
+    "step", ["erase_from_bronze", "releases_holding", "_drop_built", "search_folder"]
+)
+def test_the_same_command_goes_on_after_a_kill(
+    clinic: Home, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def kill(*arguments: object, **more: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(purge, step, kill)
+        with pytest.raises(KeyboardInterrupt):
+            erase(clinic)
+    done = erase(clinic)
+    assert done.left == () and done.seq == 1
+    assert places(clinic, GONE, FORM) == set()
+    state = ControlState(clinic.path)
+    assert all(row[4] == sum(row[5:10]) for row in state.ledger())
+    assert [p.name for p in (clinic.path / "vault/purges").iterdir()] == ["1.json"]
+
+
+def test_a_full_disk_stops_it_and_the_same_command_goes_on(
+    clinic: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("rapport.ingest.rewrite.os.fsync", full)
+        with pytest.raises(DiskFull):
+            erase(clinic)
+    assert erase(clinic).left == ()
+    assert places(clinic, GONE, FORM) == set()
+
+
+def test_an_unknown_client_changes_nothing_and_an_erased_one_is_told(
+    clinic: Home,
+) -> None:
+    before = {p: p.stat().st_mtime_ns for p in clinic.path.rglob("*.parquet")}
+    with pytest.raises(UsageError, match="no such client"):
+        erase(clinic, "Client-9999")
+    with pytest.raises(UsageError, match="no such client"):
+        erase(clinic, source="elsewhere")
+    assert {p: p.stat().st_mtime_ns for p in clinic.path.rglob("*.parquet")} == before
+    with pytest.raises(UsageError, match="without the client's id"):
+        purge.purge_client(settings_of(clinic), "canonical", GONE, f"letter of {GONE}")
+    erase(clinic)
+    with pytest.raises(UsageError, match="erased before"):
+        erase(clinic)
+
+
+def test_a_merged_and_a_linked_record_go_with_the_person(clinic: Home) -> None:
+    (clinic.path / "mappings").mkdir()
+    (clinic.path / "mappings" / "south.toml").write_text('extends = "canonical"\n')
+    clinic.deliver("m1", {"client_merges.csv": table(
+        f"old_client_id | new_client_id | merged_on\nClient-OLD9 | {GONE} | 2026-03-01")})  # fmt: skip
+    clinic.deliver("m2", {"client_links.csv": table(
+        "client_id | other_source | other_client_id | linked_on\n"
+        f"{GONE} | south | South-5555 | 2026-03-01")})  # fmt: skip
+    clinic.deliver("s1", {"clients.csv": table("client_id | sex\nSouth-5555 | f\nSouth-6666 | m")},
+                   source="south")  # fmt: skip
+    night.ingest(settings_of(clinic))
+    done = erase(clinic, "Client-OLD9")
+    assert done.left == () and done.n_sources == 2 and done.n_records == 3
+    assert places(clinic, GONE, "Client-OLD9", "South-5555") == set()
+    assert {"inbox", "vault"} <= places(clinic, "South-6666")
+
+
+def test_a_release_that_held_the_person_is_told_with_its_holder(clinic: Home) -> None:
+    keys = KeyRing.of(settings_of(clinic))
+    (uid,) = [
+        row[3]
+        for row in Vault(clinic.path).named([keys.row_key("client", "canonical", GONE)])
+    ]
+    folder = clinic.path.parent / "releases"
+    folder.mkdir()
+    said = {"uids": [uid], "requester": "Dr. Holder"}
+    (folder / "r_1.json").write_text(json.dumps(said))
+    (folder / "r_2.json").write_text(json.dumps({"uids": ["other"]}))
+    from rapport.privacy.releases import releases_holding
+
+    (clinic.path / "vault" / "releases").symlink_to(folder)
+    assert releases_holding(clinic.path, [uid]) == [
+        {"release_id": "r_1", "holder": "Dr. Holder"}
+    ]
+    assert [r["release_id"] for r in erase(clinic).releases] == ["r_1"]
+
+
+def test_what_the_search_still_finds_is_told_and_not_called_proved(
+    clinic: Home,
+) -> None:
+    (clinic.path / "logs").mkdir(exist_ok=True)
+    (clinic.path / "logs" / "copied.txt").write_text(f"someone wrote {GONE} here")
+    done = erase(clinic)
+    assert done.left == ("logs/copied.txt",)
+    (clinic.path / "logs" / "copied.txt").unlink()
+    assert erase(clinic).left == ()
