@@ -27,7 +27,7 @@ night: setup ## Run the nightly DAGs over the inbox (a sample clinic on a fresh 
 test: setup ## Pass the whole test suite
 	@$(BIN)/python -m pytest
 
-prove: setup ## Long proofs: 30 nights killed, 20 faults planted; goes on where it was stopped
+prove: setup ## Long proofs: 30 running nights killed, 20 faults planted; goes on where it was stopped
 	@$(BIN)/python tests/chaos/prove_kills.py
 	@$(BIN)/python benchmarks/planted_faults.py .prove/planted_faults
 

@@ -89,13 +89,6 @@ class ExtractRefused(RapportError):
     reason = "extract_refused"
 
 
-class NeedsPerson(RapportError):
-    """The rest is published, but something waits for a person."""
-
-    exit_code = ExitCode.NEEDS_PERSON
-    reason = "needs_person"
-
-
 class WriterBusy(RapportError):
     """Another process holds the warehouse."""
 
@@ -122,18 +115,6 @@ class DiskFull(RapportError):
             "earlier snapshot stands",
             next_step=f"free room, then run {again} again",
         )
-
-
-class RowError(RapportError):
-    """A fault in one row, told without its value.
-
-    Raised ``from None`` by code that touches rows, so that no traceback carries a value.
-    """
-
-    reason = "row_error"
-
-    def __init__(self, code: str, table: str, column: str, row_no: int) -> None:
-        super().__init__(f"{table}: row {row_no}, column {column}: {code}", reason=code)
 
 
 # SQLite names what it was doing, not why the system refused it more room.

@@ -96,7 +96,7 @@ def _copy_bronze(con: duckdb.DuckDBPyConnection, table: str) -> None:
     (n,) = con.execute(f"select count(*) from bronze.{table}").fetchone()
     if n == 0 and table == "client_links":
         con.execute(
-            "insert into bronze.client_links (client_key, other_source, other_client_key,"
-            f" linked_on, source, batch_id) values ('{CLIENT}', 'north', '{CLIENT}',"
+            "insert into bronze.client_links (client_key, other_client_key,"
+            f" linked_on, source, batch_id) values ('{CLIENT}', '{CLIENT}',"
             " date '2026-05-04', 'canonical', 'b_aaaaaaaaaaaa')"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from oracle.decimals import ge, le, lt
 from oracle.settings import Settings
@@ -147,8 +148,18 @@ _OQ_SR = _ids("4,12,14,21,28,32,38,39,44")
 _OQ_SD = tuple(item for item in _range(1, 45) if item not in _OQ_IR + _OQ_SR)
 
 
-def _sums(code: str, items: tuple[str, ...], high: float, missing: int, cut: float,
-          functional: tuple[str, float], rc: float, **more: object) -> Instrument:  # fmt: skip
+def _sums(
+    code: str,
+    items: tuple[str, ...],
+    high: float,
+    missing: int,
+    cut: float,
+    functional: tuple[str, float],
+    rc: float,
+    *,
+    max_missing: dict[str, int] | None = None,
+    **more: Any,
+) -> Instrument:
     """An A2 scale whose total is the sum of all its items."""
     return Instrument(
         code,
@@ -163,8 +174,8 @@ def _sums(code: str, items: tuple[str, ...], high: float, missing: int, cut: flo
         clinical=(">=", cut),
         functional=functional,
         rc=rc,
-        max_missing={"total": missing, **more.pop("max_missing", {})},  # type: ignore[dict-item]
-        **more,  # type: ignore[arg-type]
+        max_missing={"total": missing, **(max_missing or {})},
+        **more,
     )
 
 

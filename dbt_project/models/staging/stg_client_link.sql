@@ -9,7 +9,6 @@ delivered as (
 final as (
     select
         client_key,
-        other_source,
         other_client_key,
         linked_on,
         source,

@@ -7,9 +7,10 @@ row can't stand without the value) or a notice (when it is loaded without it).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from rapport.ingest.spelling import is_one_of
 from rapport.mapping import Column
 
 MAX_ID, MAX_CODE, MAX_TEXT = 128, 64, 128
@@ -19,9 +20,14 @@ _TIMESTAMP = (
 )
 _DATE = r"^(\d{4}-\d{2}-\d{2})(?:[T ]\d{2}:\d{2}.*)?$"
 _BIRTH = r"^(\d{4})(?:-\d{2}(?:-\d{2}(?:[T ].*)?)?)?$"
+# Narrow enough that neither a name nor a record number passes for one of them.
 _SHAPES = {
-    "version": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,15}$",
-    "service_code": r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,15}$",
+    # 1, 3.0, 2.1a, v2, SR, 2019-rev
+    "version": (
+        r"^([A-Za-z]{1,2}|[A-Za-z]{0,2}[0-9]{1,4}([._-][0-9]{1,3}){0,3}[._-]?[A-Za-z]{0,3})$"
+    ),
+    # 90837, 90837-95, H0004:HO, 0362T, IND60
+    "service_code": r"^[A-Za-z]{0,4}-?[0-9]{2,5}[A-Za-z]?([:-][A-Za-z0-9]{2}){0,4}$",
     "source": r"^[a-z0-9][a-z0-9_-]{0,40}$",
 }
 ICD = re.compile(
@@ -70,6 +76,19 @@ def absent_cell(column: Column) -> Cell:
     if column.kind == "item_value":
         return Cell([("value", "DOUBLE", "null"), ("value_kind", "VARCHAR", "'empty'")])
     return Cell([(name, type_, "null") for name, type_, _ in cell.outputs])
+
+
+def with_parts(cells: Iterable[Cell]) -> str:
+    """Return a subquery of the rows of ``cell`` and the parts of cells, each taken once."""
+    layers: list[list[str]] = [[], []]
+    for cell in cells:
+        for n, (name, sql) in enumerate(cell.parts):
+            layers[min(n, 1)].append(f"{sql} as {name}")
+    query = "select * from cell where kind = 'row'"
+    for layer in layers:
+        if layer:
+            query = f"select *, {', '.join(layer)} from ({query}) as cell"
+    return f"({query})"
 
 
 def _id(column: Column, text: str, alias: str) -> Cell:
@@ -240,14 +259,20 @@ def _item_value(column: Column, text: str, alias: str) -> Cell:
 
 
 def _boolean(column: Column, text: str, alias: str) -> Cell:
-    value = (
-        f"case when lower({text}) in ('true', 't', 'yes', 'y', '1') then true"
-        f" when lower({text}) in ('false', 'f', 'no', 'n', '0') then false end"
-    )
+    said = f"{column.name}_said"
+    is_true = is_one_of(f"lower({text})", ("true", "t", "yes", "y", "1"))
+    is_false = is_one_of(f"lower({text})", ("false", "f", "no", "n", "0"))
+    value = f"case when {is_true} then true when {is_false} then false end"
     return Cell(
-        [(column.name, "BOOLEAN", value)],
-        notices=[("boolean_unreadable", f"{text} is not null and ({value}) is null")],
+        [(column.name, "BOOLEAN", said)],
+        notices=[("boolean_unreadable", f"{text} is not null and {said} is null")],
+        parts=[(said, value)],
     )
+
+
+def _source(column: Column, text: str, alias: str) -> Cell:
+    """Another source's name: part of the other client's key, and kept nowhere else."""
+    return Cell([], bad=_shaped(column, text, alias).bad)
 
 
 def _shaped(column: Column, text: str, alias: str) -> Cell:
@@ -280,7 +305,7 @@ def _text(column: Column, text: str, alias: str) -> Cell:
 
 _READERS: dict[str, Callable[[Column, str, str], Cell]] = {
     "id": _id,
-    "source": _shaped,
+    "source": _source,
     "date": _date,
     "birth_date": _birth_date,
     "postal_code": _postal_code,

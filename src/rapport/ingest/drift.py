@@ -10,7 +10,7 @@ from collections.abc import Container
 
 import duckdb
 
-from rapport.ingest.cells import Cell
+from rapport.ingest.cells import Cell, with_parts
 from rapport.mapping import FileMapping, Table
 from rapport.mapping.vendor import is_unwanted, normal_header
 from rapport.state import Notice
@@ -134,13 +134,9 @@ def drift_of_values(
         ]
         if not wrong:
             continue
-        parts = [f"{sql} as {part}" for part, sql in cell.parts]
-        layers = f"(select *, {parts[0]} from cell)" if parts else "cell"
-        if parts:
-            layers = f"(select *, {', '.join(parts[1:])} from {layers} as cell)"
         row = con.execute(
             f"select count({name}), count(*) filter (where {' or '.join(wrong)})"
-            f" from {layers} as cell where kind = 'row'"
+            f" from {with_parts([cell])} as cell"
         ).fetchone()
         assert row is not None
         n_values, n_wrong = row

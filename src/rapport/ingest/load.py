@@ -22,7 +22,14 @@ import duckdb
 from duckdb.func import FunctionNullHandling
 
 from rapport.errors import DiskFull, RapportError, is_disk_full
-from rapport.ingest.cells import MAX_CODE, MAX_ID, Cell, absent_cell, cell_of
+from rapport.ingest.cells import (
+    MAX_CODE,
+    MAX_ID,
+    Cell,
+    absent_cell,
+    cell_of,
+    with_parts,
+)
 from rapport.ingest.drift import drift_of_header, drift_of_values
 from rapport.ingest.fhir.through import Typed, load_fhir
 from rapport.ingest.inbox import MANIFEST, Found, is_plain_file
@@ -658,7 +665,7 @@ class _Loading:
         self._translate(cells)
         typed, joins = _typed_select(cells)
         con.execute(
-            f"create temp table typed as select {typed} from {_with_parts(cells)}"
+            f"create temp table typed as select {typed} from {with_parts(cells.values())}"
             f" as cell {joins}"
         )
         self._self_merges(table)
@@ -998,19 +1005,6 @@ class _Loading:
 # --- SQL of one file ----------------------------------------------------------------
 
 
-def _with_parts(cells: dict[str, Cell]) -> str:
-    """Return a subquery of the rows with the parts of their cells, each taken once."""
-    layers: list[list[str]] = [[], []]
-    for cell in cells.values():
-        for n, (name, sql) in enumerate(cell.parts):
-            layers[min(n, 1)].append(f"{sql} as {name}")
-    query = "select * from cell where kind = 'row'"
-    for layer in layers:
-        if layer:
-            query = f"select *, {', '.join(layer)} from ({query}) as cell"
-    return f"({query})"
-
-
 def _typed_select(cells: dict[str, Cell]) -> tuple[str, str]:
     """Return the select list and the joins that type the rows of one file."""
     select = ["cell.row_no"]
@@ -1055,7 +1049,7 @@ def _identity_columns(table: Table) -> list[str]:
             columns.append(column.key_name)
         elif column.kind == "timestamp":
             columns += [f"{name}_wall", f"{name}_offset_minutes"]
-        else:
+        elif column.kind != "source":  # the other client's key holds it
             columns.append(name)
     return columns
 

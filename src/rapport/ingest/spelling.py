@@ -7,7 +7,7 @@ does not fit is left as it is, so that the typed path refuses it; nothing is gue
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from rapport.mapping.vendor import DateOrder
 
@@ -50,12 +50,20 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def is_one_of(text: str, words: Iterable[str]) -> str:
+    """Return the condition that a text is one of some words.
+
+    A list, not ``in``: of more than a few words the engine makes a table and joins it.
+    """
+    return f"list_contains([{', '.join(literal(word) for word in words)}], {text})"
+
+
 def without_nulls(text: str, words: tuple[str, ...]) -> str:
     """Return null where the text is one of the words that mean nothing is there."""
     if not words:
         return text
-    said = ", ".join(literal(word.strip().lower()) for word in words)
-    return f"case when lower({text}) in ({said}) then null else {text} end"
+    is_null = is_one_of(f"lower({text})", (word.strip().lower() for word in words))
+    return f"case when {is_null} then null else {text} end"
 
 
 def coded(text: str, codes: Mapping[str, str]) -> str:
@@ -266,9 +274,7 @@ def like_any(text: str, patterns: tuple[str, ...]) -> str:
         f"regexp_full_match({text}, {literal(_glob(p))})" for p in patterns if "*" in p
     ]
     if plain:
-        tests.append(
-            f"{text} in ({', '.join(literal(p.strip().lower()) for p in plain)})"
-        )
+        tests.append(is_one_of(text, (p.strip().lower() for p in plain)))
     return "(" + " or ".join(tests) + ")"
 
 

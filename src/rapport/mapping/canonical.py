@@ -11,7 +11,7 @@ from typing import Literal
 
 Kind = Literal[
     "id",  # a source id: keyed, never kept
-    "source",  # a folder name under inbox/
+    "source",  # a folder name under inbox/: goes into a key, never kept
     "date",
     "birth_date",  # reduced to birth_year
     "postal_code",  # reduced to zip3

@@ -2,14 +2,16 @@
 
 It loads its engine, then answers questions until its input ends: a line of JSON
 (``{"databases": {"work": PATH, "candidate": PATH}, "checks": null}``, what to judge, and
-by which checks if not all) is answered by a line of JSON, one verdict a check. Results are BOOLEAN_ONLY and of an exception only the fact is
-kept: its text quotes data. What a failed check observed is one number, from a count query
-beside the expectation; where it failed is told by opaque names alone.
+by which checks if not all) is answered by a line of JSON, one verdict a check. Results
+are BOOLEAN_ONLY and of an exception only the fact is kept: its text quotes data. What a
+failed check observed is one number, from a count query beside the expectation; where it
+failed is told by opaque names alone.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import logging
@@ -38,10 +40,10 @@ def main(root: str) -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     with contextlib.redirect_stdout(chatter), contextlib.redirect_stderr(chatter):
-        # Loaded ahead, while models are built.
+        # Loaded ahead, while models are built; the dialect registers itself.
         import great_expectations as gx
 
-        import rapport.validate.dialect  # noqa: F401
+        importlib.import_module("rapport.validate.dialect")
 
         for line in sys.stdin:
             asked = json.loads(line)

@@ -381,7 +381,8 @@ class Dbt:
 
     def run(self, *arguments: str) -> tuple[int, str]:
         """Run one command; return its exit code and what it said."""
-        options = ["--no-use-colors", "--log-level-file", "none"]
+        # Results are read from its own record: words for nobody cost a second a night.
+        options = ["--log-level", "none", "--log-level-file", "none"]
         self._tell([*options, *arguments])
         assert self._process.stdout is not None
         # Not communicate(): it would close stdin, which ends the process.
@@ -408,7 +409,8 @@ def _run_dbt(settings: Settings, dbt: Dbt | None) -> int:
     failed = [r for r in results if r["status"] in ("error", "fail", "runtime error")]
     _keep_parse_cache(target)
     if returncode != 0 or failed:
-        if is_disk_full(RuntimeError(said)):
+        told = "\n".join([said, *(r["message"] or "" for r in failed)])
+        if is_disk_full(RuntimeError(told)):
             raise DiskFull("building")
         names = [r["unique_id"].split(".", 2)[-1] for r in failed][:10]
         raise BuildFailed(

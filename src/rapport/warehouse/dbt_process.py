@@ -49,6 +49,8 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     manifest = parsed if isinstance(parsed, Manifest) else None
     outcome = dbtRunner(manifest=manifest).invoke([*arguments, *shared])
+    if outcome.exception:  # of a model, the record says more
+        print(outcome.exception)
     sys.exit(0 if outcome.success else 1)
 
 

@@ -60,11 +60,11 @@ counted as (
         dated.*,
         cast(row_number() over (
             order by
-                dated.goal_key,
-                dated.rater,
-                dated.recorded_at,
+                dated.goal_key asc,
+                dated.rater asc,
+                dated.recorded_at asc,
                 dated.recorded_at_is_date desc,
-                dated.recorded_at_offset_minutes nulls first
+                dated.recorded_at_offset_minutes asc nulls first
         ) as integer) as goal_row,
         reported.episode_key as named_episode_key
     from dated

@@ -20,12 +20,12 @@ candidates as (
             order by
                 case
                     when sessions.named_episode_key = episodes.episode_key then 0 else 1
-                end,
+                end asc,
                 case
                     when sessions.therapist_key = episodes.therapist_key then 0 else 1
-                end,
+                end asc,
                 episodes.opened_on desc,
-                episodes.episode_key
+                episodes.episode_key asc
         ) as choice
     from sessions
     inner join episodes on sessions.client_key = episodes.client_key

@@ -15,8 +15,8 @@ ranked as (
             partition by episode_key
             order by
                 n_scores desc,
-                registry_order,
-                instrument
+                registry_order asc,
+                instrument asc
         ) as choice
     from outcomes
 ),

@@ -51,7 +51,7 @@ drawn as (
     select
         'alliance.' || instrument || '.' || rater || '.' || component as chart_id,
         'alliance' as indicator,
-        instrument as instrument,
+        instrument,
         'xmr' as kind,
         'up' as direction,
         clinic_key,
@@ -67,7 +67,7 @@ drawn as (
     select
         'alliance.' || instrument || '.' || rater || '.' || component as chart_id,
         'alliance' as indicator,
-        instrument as instrument,
+        instrument,
         'xmr' as kind,
         'neutral' as direction,
         clinic_key,
@@ -83,7 +83,7 @@ drawn as (
     select
         'rupture_rate.' || method || '.' || instrument as chart_id,
         'rupture_rate' as indicator,
-        instrument as instrument,
+        instrument,
         'u_prime' as kind,
         'neutral' as direction,
         clinic_key,
@@ -99,7 +99,7 @@ drawn as (
     select
         'repaired.' || method || '.' || instrument as chart_id,
         'repaired' as indicator,
-        instrument as instrument,
+        instrument,
         'p_prime' as kind,
         'up' as direction,
         clinic_key,
@@ -115,7 +115,7 @@ drawn as (
     select
         'improved.' || instrument as chart_id,
         'improved' as indicator,
-        instrument as instrument,
+        instrument,
         'p_prime' as kind,
         'up' as direction,
         clinic_key,
@@ -131,7 +131,7 @@ drawn as (
     select
         'deteriorated.' || instrument as chart_id,
         'deteriorated' as indicator,
-        instrument as instrument,
+        instrument,
         'p_prime' as kind,
         'down' as direction,
         clinic_key,
@@ -147,7 +147,7 @@ drawn as (
     select
         'recovered.' || instrument as chart_id,
         'recovered' as indicator,
-        instrument as instrument,
+        instrument,
         'p_prime' as kind,
         'up' as direction,
         clinic_key,
@@ -163,7 +163,7 @@ drawn as (
     select
         'paired.' || instrument as chart_id,
         'paired' as indicator,
-        instrument as instrument,
+        instrument,
         'p_prime' as kind,
         'up' as direction,
         clinic_key,

@@ -11,7 +11,7 @@ chosen as (
         *,
         row_number() over (
             partition by episode_key
-            order by n_scores desc, instrument
+            order by n_scores desc, instrument asc
         ) as choice
     from outcomes
 ),

@@ -28,7 +28,7 @@ standing as (
         ruptures.status,
         row_number() over (
             partition by placed.session_key
-            order by ruptures.onset_session_number desc, ruptures.rupture_key
+            order by ruptures.onset_session_number desc, ruptures.rupture_key asc
         ) as choice
     from placed
     inner join ruptures

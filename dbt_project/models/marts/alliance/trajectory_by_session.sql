@@ -31,7 +31,7 @@ cells as (
             when episodes.trauma_focused then 'true'
             when not episodes.trauma_focused then 'false'
             else 'unknown'
-        end as trauma_focused,
+        end as focus,
         scores.instrument,
         scores.component,
         scores.session_number,
@@ -42,7 +42,7 @@ cells as (
         {{ median_of('scores.score') }} as median_score
     from scores
     inner join episodes on scores.episode_key = episodes.episode_key
-    group by 1, scores.instrument, scores.component, scores.session_number
+    group by focus, scores.instrument, scores.component, scores.session_number
 ),
 
 judged as (
@@ -54,7 +54,7 @@ judged as (
 
 final as (
     select
-        trauma_focused,
+        focus as trauma_focused,
         instrument,
         component,
         session_number,

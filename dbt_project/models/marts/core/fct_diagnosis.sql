@@ -100,7 +100,7 @@ fallbacks as (
         recorded.recorded_on,
         row_number() over (
             partition by sessions.episode_key
-            order by recorded.recorded_on desc, recorded.system, recorded.code
+            order by recorded.recorded_on desc, recorded.system asc, recorded.code asc
         ) as choice
     from sessions
     inner join recorded on sessions.client_key = recorded.client_key

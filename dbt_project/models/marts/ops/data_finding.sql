@@ -83,7 +83,7 @@ not_answered as (
         count(*) as n_rows
     from read_items
     where not is_known or (is_scored and is_not_answered)
-    group by 1
+    group by finding
 ),
 
 clocks as (
@@ -104,7 +104,7 @@ clocks as (
         from {{ ref('int_administration__timed') }}
     ) as moments
     where clock_finding is not null
-    group by 1, table_name
+    group by finding, table_name
 ),
 
 first_attended as (
