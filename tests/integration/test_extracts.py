@@ -578,7 +578,8 @@ def test_a_full_disk_or_a_kill_leaves_no_part_of_a_package(
     left = home / "extracts" / ".work" / "q_killed"
     left.mkdir(parents=True)  # what a kill leaves is swept by the next request
     monkeypatch.undo()
-    assert ask(released.settings, study='"full-disk"', tables='["clients"]').state == "built"  # fmt: skip
+    with pytest.raises(ExtractRefused):
+        ask(released.settings, cohort='{ state = ["TX"] }', study='"after-a-kill"')
     assert not left.exists()
 
 

@@ -74,6 +74,7 @@ def request_extract(settings: Settings, path: Path, today: date) -> Waiting:
     home = settings.home
     if request.expires_on <= today:
         raise RequestInvalid("expires_on lies in the past")
+    note_expired(settings, today)
     with extract_lock(home):
         _sweep(home)
         with scratch_over_published(settings) as con:
