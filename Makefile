@@ -36,6 +36,7 @@ docs: setup ## Render the reference pages that are made from code and cases
 	@cd tests && ../$(BIN)/python -m lib.door_cases
 	@cd tests && ../$(BIN)/python -m spec.render
 	@$(BIN)/python -m rapport.mapping.schema > docs/reference/mapping.schema.json
+	@$(BIN)/python -m rapport.extracts.request > docs/reference/extract_request.schema.json
 	@cd tests && ../$(BIN)/python -m lib.command_page
 	@cd tests && ../$(BIN)/python -m lib.schema_page
 	@cd tests && ../$(BIN)/python -m lib.settings_page

@@ -17,3 +17,4 @@ INBOX = Asset(
 )
 BRONZE = Asset("rapport_bronze", uri="x-rapport://bronze")
 SNAPSHOT = Asset("rapport_snapshot", uri="x-rapport://snapshot")
+RELEASE = Asset("rapport_release", uri="x-rapport://release")

@@ -97,3 +97,38 @@ validate = _step_task("validate")
 publish = _step_task("publish")
 dashboard = _step_task("dashboard")
 digest = _step_task("digest")
+
+
+def _call_extract(name: str) -> Callable[..., Any]:
+    def call(settings: Any, *arguments: Any) -> Any:
+        from rapport.extracts import lifecycle
+
+        return getattr(lifecycle, name)(settings, *arguments)
+
+    return step(call)
+
+
+@task(pool="warehouse")
+def prepare_requests() -> list[str]:
+    """Build what lies in extracts/requests; list the requests that wait for a person."""
+    from datetime import date
+
+    return _call_extract("prepare_requests")(date.today())
+
+
+@task(pool="warehouse")
+def report_figures(request_id: str) -> dict[str, Any]:
+    """Return the figures of a disclosure report: counts and measures alone."""
+    return _call_extract("report_figures")(request_id)
+
+
+@task(pool="warehouse")
+def settle_extract(decided: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    """Approve and release, or refuse, as the person who answered decided."""
+    from datetime import date
+
+    request_id, answer = decided
+    is_approved = answer["chosen_options"] == ["Approve"]
+    by = answer["responded_by_user"]["name"]
+    settle = _call_extract("settle_extract")
+    return settle(request_id, is_approved, by, date.today())

@@ -790,7 +790,7 @@ def extract_request(
                 "preview": waiting.preview,
             }
         )
-    else:
+    elif waiting.state in ("built", "approved"):
         print(waiting.preview, end="")
     observe.say(f"{waiting.request_id} is {waiting.state}")
     if waiting.state in ("built", "approved"):

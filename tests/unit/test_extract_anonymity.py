@@ -5,7 +5,7 @@ Each attack is run twice: with its control switched off it succeeds, with it on 
 """
 
 from collections import Counter
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 
 import duckdb
 import numpy as np
@@ -94,18 +94,18 @@ def test_diagnoses_fall_into_blocks_of_the_icd_10() -> None:
     assert diagnosis_block("icd10", None) == "missing"
     listed = levels.blocks()
     assert all(first <= last for _, first, last in listed)
-    assert all(a[2] < b[1] for a, b in zip(sorted(listed, key=lambda x: x[1])[:-1],
-                                           sorted(listed, key=lambda x: x[1])[1:], strict=True))  # fmt: skip
+    by_first = sorted(listed, key=lambda block: block[1])
+    assert all(a[2] < b[1] for a, b in pairwise(by_first))
 
 
 # --- the lattice --------------------------------------------------------------------
 
 
 def test_the_lattice_has_every_node_once_and_in_one_order() -> None:
-    nodes = lattice(list(TOP)[:5] + ["n_sessions_band", "dx_group"], {})
+    nodes = lattice([*list(TOP)[:5], "n_sessions_band", "dx_group"], {})
     assert len(nodes) == len({n.levels for n in nodes}) == 2_592
     assert nodes[0].levels == (0,) * 7
-    assert all((a.loss, a.levels) < (b.loss, b.levels) for a, b in zip(nodes, nodes[1:], strict=False))  # fmt: skip
+    assert all((a.loss, a.levels) < (b.loss, b.levels) for a, b in pairwise(nodes))  # fmt: skip
     # index_year at level 1 of 3: 2 * (6 / 3) ** 2.
     assert next(n for n in nodes if n.levels == (1, 0, 0, 0, 0, 0, 0)).loss == 8
 

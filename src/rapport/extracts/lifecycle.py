@@ -22,6 +22,7 @@ from typing import Any
 
 import rfc8785
 
+from rapport import observe
 from rapport.errors import ExtractRefused, RapportError, RequestInvalid, UsageError
 from rapport.extracts import package, words
 from rapport.extracts.build import Built, build_package, snapshot_as_of
@@ -73,6 +74,7 @@ def request_extract(settings: Settings, path: Path, today: date) -> Waiting:
     home = settings.home
     if request.expires_on <= today:
         raise RequestInvalid("expires_on lies in the past")
+    note_expired(settings, today)
     with extract_lock(home):
         _sweep(home)
         with scratch_over_published(settings) as con:
@@ -169,6 +171,56 @@ def _request_id(request: Request, run_id: str, known: dict[str, Standing]) -> st
         if id_ not in known or known[id_].state not in ("refused", "withdrawn"):
             return id_
         attempt += 1
+
+
+def prepare_requests(settings: Settings, today: date) -> list[str]:
+    """Build every request that lies in ``extracts/requests``; return who waits.
+
+    A file that was taken, or that the disclosure gate refused, moves to ``taken/``; one
+    that is no valid request stays, and is told by ``rapport extract request FILE``.
+    """
+    folder = settings.home / "extracts" / "requests"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    taken = folder / "taken"
+    taken.mkdir(exist_ok=True, mode=0o700)
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            request_extract(settings, path, today)
+        except ExtractRefused as refusal:
+            observe.event("extract_refused", reason=refusal.reason)
+        except RequestInvalid as error:
+            observe.event("extract_invalid", reason=error.reason)
+            continue
+        os.replace(path, taken / path.name)
+    return [i for i, s in standings(settings.home).items() if s.state == "built"]
+
+
+def report_figures(settings: Settings, request_id: str) -> dict[str, int | float]:
+    """Return the figures that an approval page may show: counts and measures alone."""
+    report = review_extract(settings, request_id)["report"]
+    figures: dict[str, int | float] = {
+        "n_requested": report["n_requested"],
+        "n_released": report["n_released"],
+        "n_masked": report["n_masked"],
+        "n_dropped": report["n_dropped"],
+        "k_required": report["k_required"],
+    }
+    if "trajectory" in report:
+        figures["k_min"] = report["k_min"]
+        figures["mean_risk"] = report["trajectory"]["mean"]
+    return figures
+
+
+def settle_extract(
+    settings: Settings, request_id: str, is_approved: bool, by: str, today: date
+) -> dict[str, str]:
+    """Do what a person decided on Airflow's page: approve and release, or refuse."""
+    if not is_approved:
+        refuse_extract(settings, request_id, by, "refused on the approval page")
+        return {"outcome": "refused"}
+    approve_extract(settings, request_id, by, today)
+    release_extract(settings, request_id, today)
+    return {"outcome": "released"}
 
 
 def review_extract(settings: Settings, id_: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from rapport.extracts.generalise import (
 KNOWN_POINTS = 3
 MAX_TRIPLES = 50
 MAX_MEAN_RISK = 0.05
-_BATCH = 4096
+_BATCH = 2048
 
 
 @dataclass(frozen=True)
@@ -175,26 +175,22 @@ def measure_trajectory(
         return Trajectory(KNOWN_POINTS, 0.0, 0.0, 0.0, 0.0, 0.0, ())
     starts, points, bits, n_holders = _points(con, n)
     owner, triples = _triples(request_digest, ids, starts, points)
-    counts = np.full(len(owner), n, dtype=np.int64)
-    joint = np.zeros(len(owner), dtype=np.int64)
     classes = class_codes(con, quasi_identifiers)
     members = _bits_of(classes, np.arange(n), int(classes.max()) + 1, n)
-    for start in range(0, len(owner), _BATCH):
-        piece = slice(start, start + _BATCH)
-        own = members[classes[owner[piece]]]
-        if triples is not None:
-            of = triples[piece]
-            has = of[:, 0] >= 0
-            alone = has & (n_holders[np.maximum(of, 0)].min(axis=1) == 1)
-            rows = np.where((has & ~alone)[:, None], of, 0)
-            held = bits[rows[:, 0]] & bits[rows[:, 1]] & bits[rows[:, 2]]
-            counted = np.bitwise_count(held).sum(axis=1).astype(np.int64)
-            within = np.bitwise_count(held & own).sum(axis=1).astype(np.int64)
-            counts[piece] = np.where(has, np.where(alone, 1, counted), n)
-            size = np.bitwise_count(own).sum(axis=1).astype(np.int64)
-            joint[piece] = np.where(has, np.where(alone, 1, within), size)
-        else:
-            joint[piece] = np.bitwise_count(own).sum(axis=1)
+    # Who has no point at all hides among all, and among the own class.
+    counts = np.full(len(owner), n, dtype=np.int64)
+    joint = np.bincount(classes)[classes[owner]].astype(np.int64)
+    if triples is not None:
+        has = triples[:, 0] >= 0
+        alone = has & (n_holders[np.maximum(triples, 0)].min(axis=1) == 1)
+        counts[alone] = joint[alone] = 1
+        shared = np.flatnonzero(has & ~alone)
+        for start in range(0, len(shared), _BATCH):
+            at = shared[start : start + _BATCH]
+            held = bits[triples[at, 0]] & bits[triples[at, 1]] & bits[triples[at, 2]]
+            counts[at] = np.bitwise_count(held).sum(axis=1)
+            held &= members[classes[owner[at]]]
+            joint[at] = np.bitwise_count(held).sum(axis=1)
     n_each = np.bincount(owner, minlength=n)
     risks = np.bincount(owner, weights=1 / counts, minlength=n) / n_each
     joints = np.bincount(owner, weights=1 / joint, minlength=n) / n_each

@@ -69,12 +69,17 @@ def verify_package(
         return [Check(False, "release.json: not readable")]
     if names:
         return [Check(False, f"release.json: lacks {', '.join(sorted(names))}")]
-    checks = [*_signature(said, key), *_sums(folder, said)]
+    checks = seal_checks(folder, said, key)
     if canaries is not None:
         checks += _canaries(folder, canaries)
     checks += _standing(folder, said, today)
     checks += _contents(folder, said)
     return checks
+
+
+def seal_checks(folder: Path, said: dict[str, Any], key: Path | None) -> list[Check]:
+    """Hold signature and sums alone against the files: was anything altered?"""
+    return [*_signature(said, key), *_sums(folder, said)]
 
 
 def _signature(said: dict[str, Any], key: Path | None) -> Iterator[Check]:
@@ -118,7 +123,7 @@ def _sums(folder: Path, said: dict[str, Any]) -> Iterator[Check]:
             digest, _, name = line.partition("  ")
             listed[name] = digest
     found = package.file_sums(folder, but=_UNSUMMED)
-    wrong = 0
+    told: set[str] = set()
     for name in sorted({*listed, *found}):
         problem = None
         if name not in found:
@@ -128,21 +133,22 @@ def _sums(folder: Path, said: dict[str, Any]) -> Iterator[Check]:
         elif listed[name] != found[name]["sha256"]:
             problem = "bytes differ from SHA256SUMS"
         if problem:
-            wrong += 1
+            told.add(name)
             yield Check(False, f"{name}: {problem}")
     files = said["files"] if isinstance(said["files"], dict) else {}
     held = {name: sums for name, sums in found.items() if name != "release.json"}
-    for name in sorted({*files, *held}):
-        if files.get(name) != held.get(name):
-            problem = (
-                "listed but missing" if name not in held
-                else "not listed" if name not in files
-                else "bytes differ from release.json"
-            )  # fmt: skip
-            if name not in listed or listed.get(name) == found.get(name, {}).get("sha256"):  # fmt: skip
-                wrong += 1
-                yield Check(False, f"{name}: {problem}")
-    if not wrong:
+    for name in sorted({*files, *held} - told):
+        if name not in held:
+            problem = "listed but missing"
+        elif name not in files:
+            problem = "not listed"
+        elif files[name] != held[name]:
+            problem = "bytes differ from release.json"
+        else:
+            continue
+        told.add(name)
+        yield Check(False, f"{name}: {problem}")
+    if not told and listed:
         yield Check(True, f"sums: {len(found)} files as listed")
 
 
