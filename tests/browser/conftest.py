@@ -57,18 +57,19 @@ LAID = {
         tuple(
             Clinic(f"Clinic {n + 1:02}", 1 + n % 3, (n % 7 - 3) / 9) for n in range(40)
         ),
-        1500,
+        1000,
         date(2025, 6, 2),
         AS_OF,
     ),
     "long": Service(
         tuple(Clinic(f"Practice {n + 1:02}") for n in range(20)),
-        3000,
+        2500,
         date(2016, 7, 4),
         AS_OF,
     ),
 }  # fmt: skip
 _SETTINGS = {
+    "long": "[qi]\nsmall_cell_min = 0\n",  # nothing hidden: the largest pages
     "hidden": "[qi]\nsmall_cell_min = 1000\n",
     "odd": '[[qi.process_change]]\nchart = "completion.*"\nfrom = "2026-01-01"\n'
     'note = "<b>tablets</b> & \\"reminders\\""\n',

@@ -18,6 +18,7 @@ def test_pages_of_a_hard_service_show_as_well_as_those_of_a_plain_one(
         )
         assert visit.wide == {("light", 320): 0}, page
         assert (visit.messages, visit.violations) == ([], []), page
+        assert (visit.said["forbidden"], visit.said["handlers"]) == ([], []), page
         assert visit.requests == [visit.path.as_uri()], page
         for figure in visit.said["figures"]:
             assert figure["sentence"] == figure["drawn"][0]["desc"], (

@@ -138,8 +138,8 @@ def _axis(low: float, high: float, unit: Kind, n: int = 6) -> list[float]:
     pad = (high - low) * 0.06
     if unit == "share":
         low, high = max(0.0, low - pad), min(1.0, high + pad)
-        if high - low < 0.1:
-            low, high = max(0.0, high - 0.1), max(0.1, high)
+        if high - low < 0.2:
+            low, high = max(0.0, high - 0.2), max(0.2, high)
     elif unit == "rate":
         low, high = max(0.0, low - pad), high + pad
     else:
@@ -181,7 +181,7 @@ class TimeDrawing:
     labels: Sequence[tuple[float, str, str]]
 
 
-_FRAMES = {"full": (640, 260, 48, 100, 18, 32), "small": (320, 150, 44, 12, 14, 24)}
+_FRAMES = {"full": (640, 266, 48, 100, 18, 38), "small": (320, 168, 54, 10, 16, 34)}
 _LIMITS = ("ucl", "cl", "lcl")
 _NAMES = {"ucl": "upper", "cl": "centre", "lcl": "lower"}
 
@@ -333,7 +333,7 @@ def _value_path(used: Sequence[Row], plane: _Plane) -> Iterator[str]:
 def _month_labels(chart: TimeChart, plane: _Plane) -> list[tuple[float, str, bool]]:
     """Choose at most seven months to name; every other one gives way when it is narrow."""
     months = [row["month"] for row in chart.points]
-    most = 7 if chart.size == "full" else 3
+    most = 7 if chart.size == "full" else 2
     steps = (1, 2, 3, 6, 12, 24, 60)
     step = next((s for s in steps if len(months) / s <= most), 120)
     named = [m for m in months if (m.year * 12 + m.month - 1) % step == 0]
@@ -401,9 +401,13 @@ def _draw_dots(chart: DotChart) -> Laid:
 
 
 def _draw_bars(chart: BarChart) -> Laid:
+    """Lay bars out from the top; one without a label stands close to the one above."""
     most = max([sum(n for _, n in bar.parts) for bar in chart.bars] + [0])
-    rows = [(ROW * n + 8.0, bar) for n, bar in enumerate(chart.bars)]
-    return Laid(chart, ROW * len(rows) + 14, rows, scale=chart.limit or most or 1)
+    rows, y = [], 8.0
+    for n, bar in enumerate(chart.bars):
+        y += 0 if n == 0 else ROW if bar.label else 22
+        rows.append((y, bar))
+    return Laid(chart, int(y) + 38, rows, scale=chart.limit or most or 1)
 
 
 def _draw_flow(chart: Flow) -> Laid:

@@ -10,6 +10,7 @@ import base64
 import ctypes
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from rapport.dashboard import words
 from rapport.dashboard.charts import Chart, laid_out
@@ -43,6 +44,7 @@ PAGES: Mapping[str, str] = {
     "quality.html": "Data quality",
     "glossary.html": "Glossary",
 }
+_TOGETHER = re.compile(r"[\d.,–]+ %|\d{4}-\d\d-\d\d")
 _ICONS = {
     "common_cause": ("common", "", "no sign of change"),
     "improvement_high": ("improvement", "H", "improvement, high"),
@@ -130,6 +132,7 @@ def page_environment() -> Environment:
         month_name=words.month_name,
         period_name=words.period_name,
         isolated=words.isolated,
+        unbroken=_unbroken,
         listed=words.listed,
         laid_out=laid_out,
         slug=slug,
@@ -141,9 +144,17 @@ def page_environment() -> Environment:
 
 def chart_svg(chart: Chart, sentence: str) -> str:
     """Return one chart as an SVG of its own; ``sentence`` is its text alternative."""
-    environment = page_environment()
-    draw = getattr(environment.get_template("charts.html").module, "draw")  # noqa: B009
-    return str(draw(chart, sentence))
+    template = page_environment().from_string(
+        '{% from "charts.html" import draw %}{{ draw(chart, sentence) }}'
+    )
+    return template.render(chart=chart, sentence=sentence)
+
+
+def _unbroken(sentence: str) -> Markup:
+    """Keep a number with its per cent sign, and a date, on one line."""
+    return Markup(
+        _TOGETHER.sub(r'<span class="nw">\g<0></span>', str(escape(sentence)))
+    )
 
 
 def _clipped_sides(series: Series) -> str:

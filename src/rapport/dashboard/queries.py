@@ -50,7 +50,7 @@ from (
 _CHART_SOURCE = """
 select
     'completion.' || form as chart_id, clinic_key, month, is_partial,
-    suppressed as is_hidden, null as n_clients
+    suppressed as is_hidden, null as n_values
 from qi.completion_monthly
 union all
 select
@@ -94,7 +94,14 @@ CHART_POINTS = f"""
 with source as ({_CHART_SOURCE})
 select
     points.*,
-    coalesce(source.n_clients, points.denominator) as n,
+    coalesce(source.n_values, points.denominator) as n,
+    case when points.used and points.denominator is null then
+        abs(points.value - lag(points.value) over (
+            partition by
+                points.chart_id, points.clinic_key, points.segment, points.used
+            order by points.month
+        ))
+    end as moving_range,
     coalesce(source.is_partial, false) as is_partial,
     points.value is null and coalesce(source.is_hidden, false) as is_hidden,
     case when points.used then 'yes' when not points.used then 'no' end as counts
@@ -149,7 +156,9 @@ qualify row_number() over (
 
 CHART_SERIES = f"""
 with longest as ({LONGEST_RUN})
-select series.*, longest.longest_side
+select
+    series.*, longest.longest_side,
+    case when series.kind = 'xmr' then 3.267 * series.mr_bar end as range_limit
 from qi.spc_series as series
 left join longest
     on series.chart_id = longest.chart_id

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 Row: TypeAlias = Mapping[str, Any]
 Kind: TypeAlias = Literal[
-    "count", "whole", "share", "score", "rate", "number", "word", "month"
+    "count", "whole", "share", "score", "rate", "number", "word", "month", "date"
 ]
 
 HIDDEN = "hidden to protect small groups"
@@ -52,6 +52,8 @@ def shown(value: Any, kind: Kind) -> str:
         return half_up(value, 2)
     if kind == "month":
         return f"{value:%Y-%m}"
+    if kind == "date":
+        return f"{value:%Y-%m-%d}"
     return str(value).replace("_", " ")
 
 

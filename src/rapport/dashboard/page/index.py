@@ -26,8 +26,8 @@ FAMILIES = (
 _NAMES = {
     "rupture_rate": "ruptures per 100 sessions",
     "repaired": "ruptures repaired",
-    "improved": "improved reliably",
-    "deteriorated": "deteriorated reliably",
+    "improved": "improved",
+    "deteriorated": "deteriorated",
     "recovered": "recovered",
     "paired": "paired outcomes",
     "dropout": "dropout",
