@@ -93,7 +93,6 @@ def test_sql_rendered_without_dbt_is_dbts_letter_for_letter(
 @pytest.mark.parametrize(
     ("metric", "by", "table"),
     [
-        ("dropout_share", [], "qi.endings where pattern = 'all'"),
         (
             "repaired_share",
             ["method", "instrument"],

@@ -192,6 +192,11 @@ def prepare_requests(settings: Settings, today: date) -> list[str]:
             observe.event("extract_invalid", reason=error.reason)
             continue
         os.replace(path, taken / path.name)
+    return waiting_extracts(settings)
+
+
+def waiting_extracts(settings: Settings) -> list[str]:
+    """Return the requests that are built and wait for a second person."""
     return [i for i, s in standings(settings.home).items() if s.state == "built"]
 
 
