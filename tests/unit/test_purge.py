@@ -220,7 +220,7 @@ def test_a_full_disk_stops_it_and_the_same_command_goes_on(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("rapport.ingest.rewrite.os.fsync", full)
+        patched.setattr("rapport.ingest.rewrite._replace", full)
         with pytest.raises(DiskFull):
             erase(clinic)
     assert erase(clinic).left == ()
