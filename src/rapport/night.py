@@ -364,7 +364,7 @@ def publish(settings: Settings, run_id: str) -> Safe:
 def dashboard(settings: Settings, run_id: str = "") -> Safe:
     """Write the pages from the published snapshot."""
     from rapport.dashboard import Notice, write_dashboard
-    from rapport.extracts.lifecycle import waiting_extracts
+    from rapport.extracts.ledger import waiting_extracts
 
     state = ControlState(settings.home)
     runs = state.runs()
@@ -372,7 +372,7 @@ def dashboard(settings: Settings, run_id: str = "") -> Safe:
     notice = Notice(
         tuple(notice_of(settings)),
         n_quarantined=len({row["batch_id"] for row in state.refusals()}),
-        n_extracts=len(waiting_extracts(settings)),
+        n_extracts=len(waiting_extracts(settings.home)),
         refused=runs[-1].as_of if is_refused else None,
     )
     path = write_dashboard(settings, notice)

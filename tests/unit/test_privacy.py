@@ -1,9 +1,11 @@
 """Keys, the audit chain and the log filter: what keeps identity behind the door."""
 
+import base64
 import hashlib
 import hmac
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,36 @@ def test_no_plain_hash_of_an_id_finds_its_key(settings: Settings) -> None:
         for name in ("md5", "sha1", "sha256"):
             assert hashlib.new(name, said).hexdigest()[:20] not in key
             assert hmac.digest(b"", said, "sha256").hex()[:20] not in key
+
+
+def test_record_numbers_are_found_by_trying_them_all_unless_the_key_is_known(
+    settings: Settings,
+) -> None:
+    """The attack works on any hash without a secret, and finds none of ours."""
+    ids = [f"{n:04d}" for n in range(10_000)]
+    victims = ids[::997]
+    keys = KeyRing.of(settings, may_create=True)
+    published = {keys.row_key("client", "north", id_)[3:] for id_ in victims}
+
+    def base32(digest: bytes) -> str:
+        return base64.b32encode(digest).decode().lower()[:26]
+
+    def tried(make: Callable[[bytes], bytes]) -> set[str]:
+        said = [f"v1|client|north|{id_}".encode() for id_ in ids]
+        plain = [id_.encode() for id_ in ids]
+        return {base32(make(one)) for one in (*said, *plain)}
+
+    ways: list[Callable[[bytes], bytes]] = [
+        lambda said: hashlib.md5(said).digest() * 2,
+        lambda said: hashlib.sha1(said).digest(),
+        lambda said: hashlib.sha256(said).digest(),
+        lambda said: hmac.digest(b"", said, "sha256"),
+        lambda said: hmac.digest(b"rapport", said, "sha256"),
+    ]
+    for way in ways:
+        unkeyed = {base32(way(id_.encode())) for id_ in victims}
+        assert unkeyed <= tried(way), "without a key every victim is found"
+        assert published.isdisjoint(tried(way))
 
 
 def test_a_lost_open_or_swapped_key_stops_before_any_row(settings: Settings) -> None:

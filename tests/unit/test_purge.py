@@ -14,6 +14,7 @@ import pytest
 
 from conftest import Home, table
 from lib.canaries import search_folder
+from lib.documented import documented, run_here
 from lib.small_nights import settings_of
 from rapport import night, purge
 from rapport.errors import DiskFull, UsageError
@@ -220,7 +221,7 @@ def test_a_full_disk_stops_it_and_the_same_command_goes_on(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("rapport.ingest.rewrite.os.fsync", full)
+        patched.setattr("rapport.ingest.rewrite._replace", full)
         with pytest.raises(DiskFull):
             erase(clinic)
     assert erase(clinic).left == ()
@@ -281,11 +282,14 @@ def test_a_release_that_held_the_person_is_told_with_its_holder(clinic: Home) ->
 
 
 def test_what_the_search_still_finds_is_told_and_not_called_proved(
-    clinic: Home,
+    clinic: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The second time by the command of the how-to page."""
     (clinic.path / "logs").mkdir(exist_ok=True)
     (clinic.path / "logs" / "copied.txt").write_text(f"someone wrote {GONE} here")
     done = erase(clinic)
     assert done.left == ("logs/copied.txt",)
     (clinic.path / "logs" / "copied.txt").unlink()
-    assert erase(clinic).left == ()
+    again = documented("erase-a-client", "purge client", **{"client-id": GONE})
+    run_here(clinic, again, monkeypatch)
+    assert places(clinic, GONE, FORM) == set()

@@ -12,6 +12,7 @@ import pytest
 
 from conftest import Home, table
 from lib.canaries import search_folder
+from lib.documented import documented, run_here
 from lib.small_nights import settings_of
 from rapport import night, rotation
 from rapport.errors import DiskFull, KeyMissing, UsageError
@@ -69,9 +70,12 @@ def people(home: Home) -> dict[str, tuple[str, str]]:
     return {id_: (key, uid) for key, _, id_, uid in rows}
 
 
-def test_every_key_changes_and_every_person_stays(clinic: Home) -> None:
+def test_every_key_changes_and_every_person_stays(
+    clinic: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command of the how-to page."""
     before, known = old_keys(clinic), people(clinic)
-    rotation.rotate_key(settings_of(clinic), REASON)
+    run_here(clinic, documented("rotate-the-key", "vault rotate"), monkeypatch)
     assert search_folder(clinic.path, before).hits == ()
     after = people(clinic)
     assert {i: uid for i, (_, uid) in after.items()} == {

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Home, table
+from lib.documented import documented, run_here
 from lib.small_nights import settings_of
 from rapport import night
 from rapport.errors import DiskFull, KeyMissing, UsageError
@@ -124,3 +125,31 @@ def test_the_commands_take_the_passphrase_from_a_file_never_from_argv(
         for line in (empty.path / "vault/audit.jsonl").read_text().splitlines()
     ]
     assert actions[-1] == "vault_restore"
+
+
+def test_the_how_tos_on_backup_restore_and_loss_do_what_they_say(
+    clinic: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAPPORT_VAULT_PASSPHRASE", WORDS)
+    out = str(tmp_path / "vault.backup")
+    run_here(
+        clinic, documented("back-up-the-vault", "vault backup", out=out), monkeypatch
+    )
+    empty = Home(tmp_path / "empty")
+    shutil.copytree(clinic.path / "bronze", empty.path / "bronze")
+    shutil.copytree(clinic.path / "state", empty.path / "state")
+    restore = documented("restore-the-vault", "vault restore", last=out)
+    run_here(empty, restore, monkeypatch)
+    here, there = (KeyRing.of(settings_of(h)) for h in (clinic, empty))
+    assert here.row_key("client", "n", "1") == there.row_key("client", "n", "1")
+    empty.deliver("d2", {"clients.csv": CLIENTS})
+    assert night.ingest(settings_of(empty))["n_deliveries"] == 1
+    # Loss without a backup: nothing is read any more; the exports make a new home.
+    shutil.rmtree(clinic.path / "vault" / "keys")
+    with pytest.raises(KeyMissing, match="row key missing"):
+        night.ingest(settings_of(clinic))
+    again = Home(tmp_path / "again")
+    shutil.copytree(clinic.path / "inbox", again.path / "inbox")
+    assert night.ingest(settings_of(again))["n_rows_loaded"] == 1
+    new = KeyRing.of(settings_of(again))
+    assert new.row_key("client", "n", "1") != there.row_key("client", "n", "1")

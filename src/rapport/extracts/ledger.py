@@ -166,6 +166,11 @@ def standings(home: Path) -> dict[str, Standing]:
     return {id_: Standing(id_, tuple(entries)) for id_, entries in found.items()}
 
 
+def waiting_extracts(home: Path) -> list[str]:
+    """Return the requests that are built and wait for a second person."""
+    return [i for i, s in standings(home).items() if s.state == "built"]
+
+
 def standing_of(home: Path, request_id: str) -> Standing:
     """Return where one request stands.
 

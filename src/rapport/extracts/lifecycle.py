@@ -40,6 +40,7 @@ from rapport.extracts.ledger import (
     record,
     standing_of,
     standings,
+    waiting_extracts,
 )
 from rapport.extracts.request import Request, read_request, require_closed
 from rapport.extracts.verify import verify_package
@@ -192,12 +193,7 @@ def prepare_requests(settings: Settings, today: date) -> list[str]:
             observe.event("extract_invalid", reason=error.reason)
             continue
         os.replace(path, taken / path.name)
-    return waiting_extracts(settings)
-
-
-def waiting_extracts(settings: Settings) -> list[str]:
-    """Return the requests that are built and wait for a second person."""
-    return [i for i, s in standings(settings.home).items() if s.state == "built"]
+    return waiting_extracts(settings.home)
 
 
 def report_figures(settings: Settings, request_id: str) -> dict[str, int | float]:
