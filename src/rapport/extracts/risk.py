@@ -27,7 +27,8 @@ from rapport.extracts.generalise import (
 KNOWN_POINTS = 3
 MAX_TRIPLES = 50
 MAX_MEAN_RISK = 0.05
-_BATCH = 2048
+# Sets are held against each other in pieces of a megabyte, which a cache can hold.
+_WORDS_AT_ONCE = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -185,8 +186,9 @@ def measure_trajectory(
         alone = has & (n_holders[np.maximum(triples, 0)].min(axis=1) == 1)
         counts[alone] = joint[alone] = 1
         shared = np.flatnonzero(has & ~alone)
-        for start in range(0, len(shared), _BATCH):
-            at = shared[start : start + _BATCH]
+        batch = max(16, _WORDS_AT_ONCE // bits.shape[1])
+        for start in range(0, len(shared), batch):
+            at = shared[start : start + batch]
             held = bits[triples[at, 0]] & bits[triples[at, 1]] & bits[triples[at, 2]]
             counts[at] = np.bitwise_count(held).sum(axis=1)
             held &= members[classes[owner[at]]]
