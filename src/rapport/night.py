@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
 from rapport import observe
-from rapport.errors import GateRefused, KeyMissing, RapportError, UsageError
+from rapport.errors import (
+    GateRefused,
+    KeyMissing,
+    RapportError,
+    RequestInvalid,
+    UsageError,
+)
 from rapport.ingest.inbox import Found, discover
 from rapport.ingest.load import Door
 from rapport.privacy import KeyRing, Vault, append_audit, audit_head
@@ -364,7 +370,6 @@ def publish(settings: Settings, run_id: str) -> Safe:
 def dashboard(settings: Settings, run_id: str = "") -> Safe:
     """Write the pages from the published snapshot."""
     from rapport.dashboard import Notice, write_dashboard
-    from rapport.extracts.ledger import waiting_extracts
 
     state = ControlState(settings.home)
     runs = state.runs()
@@ -372,7 +377,7 @@ def dashboard(settings: Settings, run_id: str = "") -> Safe:
     notice = Notice(
         tuple(notice_of(settings)),
         n_quarantined=len({row["batch_id"] for row in state.refusals()}),
-        n_extracts=len(waiting_extracts(settings.home)),
+        n_extracts=len(waiting_or_broken(settings)[0]),
         refused=runs[-1].as_of if is_refused else None,
     )
     path = write_dashboard(settings, notice)
@@ -413,7 +418,20 @@ def notice_of(settings: Settings) -> list[str]:
     if batches:
         word = "delivery has" if len(batches) == 1 else "deliveries have"
         notices.append(f"{len(batches)} {word} rows or files in quarantine.")
-    return notices
+    return notices + waiting_or_broken(settings)[1]
+
+
+def waiting_or_broken(settings: Settings) -> tuple[list[str], list[str]]:
+    """Return the extracts that wait for approval; a broken ledger is said, not raised.
+
+    A night does not hang on the researchers' ledger.
+    """
+    from rapport.extracts.ledger import waiting_extracts
+
+    try:
+        return waiting_extracts(settings.home), []
+    except RequestInvalid:
+        return [], ["The release ledger is not whole: rapport extract list says where."]
 
 
 def _gate_notices(settings: Settings, state: ControlState, run: Run) -> list[str]:

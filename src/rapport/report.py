@@ -14,6 +14,7 @@ from rapport import observe
 from rapport.errors import RapportError
 from rapport.ingest.inbox import discover
 from rapport.ingest.reasons import PAGE, meaning_of
+from rapport.night import waiting_or_broken
 from rapport.privacy import KeyRing, verify_audit
 from rapport.privacy.backup import needs_backup
 from rapport.settings import Settings, setting_sources
@@ -87,6 +88,7 @@ def status_of(settings: Settings) -> dict[str, Any]:
         for w in waiting.waiting
         if w.oldest_hours > settings.inbox.incomplete_after_hours
     ]
+    extracts, ledger_notices = waiting_or_broken(settings)
     published = published_path(settings)
     now = datetime.now(UTC)
     return {
@@ -132,10 +134,15 @@ def status_of(settings: Settings) -> dict[str, Any]:
         },
         "heartbeat": _heartbeat(settings),
         "quarantine": refusals,
+        "extracts": {"waiting": extracts, "notices": ledger_notices},
         "notices": [dict(row) for row in state.notices()],
         "open_signals": _open_signals(settings),
         "needs_person": bool(
-            refusals or overdue or (last is not None and last.outcome == "refused")
+            refusals
+            or overdue
+            or extracts
+            or ledger_notices
+            or (last is not None and last.outcome == "refused")
         ),
     }
 
@@ -351,6 +358,10 @@ def print_status(found: dict[str, Any]) -> None:
     for row in found["quarantine"][:_MOST_LINES]:
         where = f"{row['source']} {row['batch_id']} {row['file']}"
         print(f"  quarantine  {where}: {row['n_rows']} rows [{row['reason']}]")
+    for id_ in found["extracts"]["waiting"][:_MOST_LINES]:
+        print(f"  extract     {id_} waits for approval: rapport extract review {id_}")
+    for line in found["extracts"]["notices"]:
+        print(f"  extract     {line}")
     seen: dict[str, int] = {}
     for row in found["notices"]:
         seen[row["reason"]] = seen.get(row["reason"], 0) + max(1, row["n_rows"])
@@ -358,8 +369,10 @@ def print_status(found: dict[str, Any]) -> None:
         print(f"  noticed     {n:,} × {reason}")
     if last and last["outcome"] == "refused":
         print("  next        docs/runbooks/refused-night.md")
-    elif found["needs_person"]:
+    elif found["quarantine"]:
         print("  next        docs/how-to/fix-quarantined-rows.md")
+    elif found["extracts"]["waiting"]:
+        print("  next        docs/how-to/approve-an-extract.md")
 
 
 def _print_failed(check: dict[str, Any]) -> None:
