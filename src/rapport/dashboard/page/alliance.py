@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from rapport.dashboard import queries
-from rapport.dashboard.page.parts import grouped, span_of, time_chart, why_empty
+from rapport.dashboard.page.parts import (
+    grouped,
+    most_used,
+    span_of,
+    time_chart,
+    why_empty,
+)
 from rapport.dashboard.snapshot import Series, Snapshot
 
 COMPONENTS = ("total", "goal", "task", "bond")
@@ -13,8 +19,9 @@ COMPONENTS = ("total", "goal", "task", "bond")
 
 def page(snapshot: Snapshot) -> dict[str, Any]:
     """Return what alliance.html shows."""
-    rows = grouped(snapshot.rows(queries.ALLIANCE), "instrument", "rater")
-    instruments = sorted({instrument for instrument, _ in rows})
+    found = snapshot.rows(queries.ALLIANCE)
+    rows = grouped(found, "instrument", "rater")
+    instruments = most_used({name for name, _ in rows}, found, "n_sessions")
     return {
         "instruments": [
             {

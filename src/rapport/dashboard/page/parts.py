@@ -60,6 +60,15 @@ def newest(rows: Sequence[Row], key: str) -> Any:
     return (shown or complete)[-1][key]
 
 
+def most_used(names: Iterable[str], rows: Iterable[Row], column: str) -> list[str]:
+    """Return instruments by how much there is of each, the most first; ties by name."""
+    counted: dict[str, int] = {}
+    for row in rows:
+        n = row[column] or 0
+        counted[row["instrument"]] = counted.get(row["instrument"], 0) + n
+    return sorted(names, key=lambda name: (-counted.get(name, 0), name))
+
+
 def grouped(rows: Iterable[Row], *keys: str) -> dict[Any, list[Row]]:
     """Return rows by the value of a column, or by the tuple of several, in their order."""
     groups: dict[Any, list[Row]] = {}

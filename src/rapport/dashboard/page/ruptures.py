@@ -6,7 +6,7 @@ from typing import Any
 
 from rapport.dashboard import queries
 from rapport.dashboard.charts import Bar, Flow
-from rapport.dashboard.page.parts import grouped, slug, time_chart, why_empty
+from rapport.dashboard.page.parts import grouped, most_used, slug, time_chart, why_empty
 from rapport.dashboard.snapshot import Snapshot, latest
 from rapport.dashboard.words import Row, shown
 
@@ -22,15 +22,16 @@ ENDS = (
 
 def page(snapshot: Snapshot) -> dict[str, Any]:
     """Return what ruptures.html shows."""
-    rows = grouped(
-        snapshot.rows(queries.RUPTURES), "method", "instrument", "lead_component"
-    )
+    found = snapshot.rows(queries.RUPTURES)
+    rows = grouped(found, "method", "instrument", "lead_component")
     flows = {
         row["instrument"]: row
         for row in snapshot.rows(queries.FLOW, minimum=snapshot.qi.small_cell_min)
     }
-    instruments = [i for m, i, lead in rows if m == PRIMARY and lead == "all"]
-    newest = [latest(found) for (_, _, lead), found in rows.items() if lead == "all"]
+    instruments = most_used(
+        {i for m, i, _ in rows if m == PRIMARY}, found, "n_scored_sessions"
+    )
+    newest = [latest(of) for (_, _, lead), of in rows.items() if lead == "all"]
     return {
         "instruments": [
             _instrument(snapshot, name, rows, flows.get(name)) for name in instruments
