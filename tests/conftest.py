@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-_ORDER = ("unit", "dags", "spec", "property", "acceptance", "integration", "chaos")
+_ORDER = (
+    "unit", "dags", "spec", "property", "browser", "acceptance", "integration", "chaos",
+)  # fmt: skip
 ROOT = Path(__file__).parents[1]
 
 
