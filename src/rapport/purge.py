@@ -289,10 +289,9 @@ def _erase_delivery(
     if was_same:
         mark.touch()
     done = rewrite_folder(folder, person, aside)
-    parts = [h for h, what in person.columns.items() if what == "administration"]
     done.n_rows += sum(
         erase_from_tables(
-            settings, folder, person.client_ids, parts, person.is_part
+            settings, folder, person.client_ids, person.columns, person.is_part
         ).values()
     )
     if was_same:

@@ -18,6 +18,7 @@ from lib.documented import documented, run_here
 from lib.small_nights import settings_of
 from rapport import night, purge
 from rapport.errors import DiskFull, UsageError
+from rapport.ingest.rewrite import Person, rewrite_folder
 from rapport.privacy import KeyRing, Vault
 from rapport.state import ControlState
 
@@ -293,3 +294,18 @@ def test_what_the_search_still_finds_is_told_and_not_called_proved(
     again = documented("erase-a-client", "purge client", **{"client-id": GONE})
     run_here(clinic, again, monkeypatch)
     assert places(clinic, GONE, FORM) == set()
+
+
+def test_a_short_id_takes_no_other_persons_rows_with_it(tmp_path: Path) -> None:
+    """Client 2 goes; a score of 2 and a list in one line do not."""
+    person = Person(frozenset(["2"]), lambda text: False, {"client_id": "client"})
+    (tmp_path / "aside").mkdir()
+    folder = tmp_path / "d1"
+    folder.mkdir()
+    (folder / "a.csv").write_text("client_id,value\n1,2\n2,1\n")
+    (folder / "b.ndjson").write_text('{"client_id": 1, "value": 2}\n{"client_id": 2}\n')
+    (folder / "c.json").write_text('[{"client_id": 1, "value": 2}, {"client_id": "2"}]')
+    rewrite_folder(folder, person, tmp_path / "aside")
+    assert (folder / "a.csv").read_text() == "client_id,value\n1,2\n"
+    assert (folder / "b.ndjson").read_text() == '{"client_id": 1, "value": 2}\n'
+    assert json.loads((folder / "c.json").read_text()) == [{"client_id": 1, "value": 2}]

@@ -83,7 +83,8 @@ class Person:
             return any(self.has_document(value) for value in said)
         if isinstance(said, str):
             return self.has_cell(said)
-        return isinstance(said, int) and str(said) in self.client_ids
+        # A short number may be anything; a long one that is an id is the person's.
+        return isinstance(said, int) and said > 9999 and str(said) in self.client_ids
 
 
 def rewrite_folder(folder: Path, person: Person, aside: Path) -> Rewritten:
@@ -251,7 +252,9 @@ def _json(path: Path, out: Path, person: Person) -> int:
                     continue
                 kept.write(line)
                 continue
-            if isinstance(said, Mapping) and "entry" in said:
+            if isinstance(said, list) or (
+                isinstance(said, Mapping) and "entry" in said
+            ):
                 is_lines = False
                 break
             if said is not None and _is_theirs(said, person):
@@ -264,13 +267,18 @@ def _json(path: Path, out: Path, person: Person) -> int:
 
 
 def _is_theirs(said: Any, person: Person) -> bool:
-    if person.has_document(said):
-        return True
+    """Look at the members that the mapping knows as ids; without one, at every text."""
     named = said.items() if isinstance(said, Mapping) else ()
-    return any(
-        person.columns.get(normal_header(key)) == "administration"
-        and person.is_part(str(value))
+    known = [
+        (person.columns[normal_header(key)], str(value).strip())
         for key, value in named
+        if normal_header(key) in person.columns
+    ]
+    if not known:
+        return person.has_document(said)
+    return any(
+        person.has_cell(text) if what == "client" else person.is_part(text)
+        for what, text in known
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import duckdb
@@ -140,7 +140,7 @@ def erase_from_tables(
     settings: Settings,
     folder: Path,
     client_ids: Iterable[str],
-    part_columns: Iterable[str] = (),
+    id_columns: Mapping[str, str] | None = None,
     is_part: Callable[[str], bool] = lambda text: False,
 ) -> dict[str, int]:
     """Rewrite the Parquet files of a folder as they were delivered, or refused.
@@ -149,14 +149,15 @@ def erase_from_tables(
         settings: the settings.
         folder: the folder; files right below it.
         client_ids: the person's ids as they are written.
-        part_columns: columns, lower case, that hold ids of administrations.
+        id_columns: column, lower case -> ``client`` or ``administration``; where a file has
+            one of them, no other column is looked at.
         is_part: tells whether such an id is the person's.
 
     Returns:
         For each file without its endings, how many rows went.
     """
     gone: dict[str, int] = {}
-    parts = set(part_columns)
+    held = id_columns or {}
     with scratch(settings) as con:
         con.execute("create temp table id (text varchar)")
         con.execute("create temp table part (text varchar)")
@@ -168,11 +169,18 @@ def erase_from_tables(
                     "describe from read_parquet(?)", [str(path)]
                 ).fetchall()
             ]
+            is_known = any(name.lower() in held for name, _ in columns)
             tests = [
-                _names_person(name) for name, kind in columns if _is_text(name, kind)
+                _names_person(name)
+                for name, kind in columns
+                if (
+                    held.get(name.lower()) == "client"
+                    if is_known
+                    else _is_text(name, kind)
+                )
             ]
             for name, _ in columns:
-                if name.lower() in parts:
+                if held.get(name.lower()) == "administration":
                     _lay_parts(con, path, name, is_part)
                     tests.append(
                         f"coalesce({_named(name)}::varchar in (select text from part),"
