@@ -52,7 +52,7 @@ from rapport.extracts.verify import passed, seal_checks, verify_package
 from rapport.privacy.studies import pseudonym, study_key
 from rapport.privacy.zip3 import reduced_postal_code
 from rapport.settings import Settings
-from rapport.warehouse import scratch_for_files, scratch_over_published
+from rapport.warehouse import in_memory, scratch_over_published
 
 N = 260
 EVERY_FORMAT = '["parquet", "csv", "sav", "dta"]'
@@ -383,7 +383,7 @@ def test_three_remembered_visits_name_nobody_in_what_leaves(tmp_path: Path) -> N
     "cell", ["=cmd()", "+1+1", "-x", "@sum", "\tx", "＝cmd", "＠x"]
 )
 def test_a_spreadsheet_formula_stops_the_build(cell: str) -> None:
-    with scratch_for_files() as con:
+    with in_memory() as con:
         con.execute("create schema data")
         con.execute("create table data.outcomes as select 'AAAAAAAAAAAAAAAA' as client_id,"
                     " 'PCL-5' as instrument, -4.5 as change")  # fmt: skip
@@ -397,7 +397,7 @@ def test_a_spreadsheet_formula_stops_the_build(cell: str) -> None:
 
 def test_one_therapist_is_not_told_as_a_clinic() -> None:
     def groups(rows: list[tuple[str, str, int]]) -> dict[str, str | None]:
-        with scratch_for_files() as con:
+        with in_memory() as con:
             con.execute("create schema base")
             con.execute("create table clinic_subject as select * from (values ('a', 'A'),"
                         " ('b', 'B'), ('c', 'C')) as v(clinic_key, name)")  # fmt: skip
