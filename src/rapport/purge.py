@@ -17,21 +17,24 @@ from typing import Any
 
 from rapport import night, observe
 from rapport.errors import DiskFull, GateRefused, RapportError, UsageError, is_disk_full
+from rapport.extracts.erasure import (
+    forget_persons,
+    releases_holding,
+    supersede_releases,
+)
 from rapport.ingest.inbox import Found
 from rapport.ingest.rewrite import Person, Rewritten, rewrite_folder
 from rapport.mapping import BY_NAME, load_mapping
 from rapport.mapping.vendor import normal_header
 from rapport.privacy import KeyRing, Vault, append_audit
-from rapport.privacy.releases import releases_holding
 from rapport.privacy.scan import SHORTEST, Hit, search_folder
 from rapport.privacy.tombstones import add_tombstones, read_tombstones
 from rapport.settings import Settings
 from rapport.state import ControlState, Delivery, writer_lock
 from rapport.warehouse.connections import (
-    candidate_path,
+    built_paths,
     published_path,
     temp_folder,
-    work_path,
 )
 from rapport.warehouse.erase import (
     erase_from_bronze,
@@ -55,6 +58,8 @@ class Collected:
     uids: tuple[str, ...]
     keys: dict[str, list[str]]
     was_published: bool
+    # Told before anything is altered, so that a second try tells them too.
+    releases: list[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -123,9 +128,11 @@ def _purge(
         )
         state.erase_first_seen(collected.keys.get("derived", []))
         state.rewrite()
-    releases = releases_holding(settings.home, collected.uids)
+    held = [release["release_id"] for release in collected.releases]
+    supersede_releases(settings.home, held)
+    counts["cohort_files"] = forget_persons(settings.home, collected.uids)
     _drop_built(settings)
-    vault.erase(collected.keys["client"])
+    vault.erase(collected.keys["client"], collected.keys.get("episode", ()))
     is_published = _rebuild(settings, collected)
     with observe.step("purge", "search for what is left"):
         left, scanned = _left(settings, collected)
@@ -140,7 +147,7 @@ def _purge(
             for before, after in [*delivered.hashes, *hashes]
         ],
         "scan": scanned,
-        "releases": [release["release_id"] for release in releases],
+        "releases": held,
     }
     if not left:
         _write_private(_proof_path(settings, collected.seq), proof)
@@ -156,7 +163,7 @@ def _purge(
         len(collected.ids),
         len({source for source, _ in collected.ids}),
         counts,
-        tuple(releases),
+        tuple(collected.releases),
         tuple(left),
         is_published,
     )
@@ -204,6 +211,7 @@ def _collected(
         tuple(uid for *_, uid in people),
         {entity: sorted(found) for entity, found in of_person.items()},
         published_path(settings).exists(),
+        releases_holding(settings.home, [uid for *_, uid in people]),
     )
     _write_private(_pending_path(settings, collected.seq), asdict(collected))
     return collected
@@ -348,7 +356,7 @@ def _id_columns(settings: Settings, source: str) -> dict[str, str]:
 def _drop_built(settings: Settings) -> None:
     """Remove what was built with the person: history, working files, digests."""
     shutil.rmtree(published_path(settings).parent / "history", ignore_errors=True)
-    for path in (work_path(settings), candidate_path(settings)):
+    for path in built_paths(settings):
         for left in path.parent.glob(f"{path.name}*"):
             left.unlink()
     shutil.rmtree(settings.home / "digest", ignore_errors=True)

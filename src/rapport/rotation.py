@@ -27,7 +27,7 @@ from rapport.privacy.keys import (
 )
 from rapport.settings import Settings
 from rapport.state import ControlState, writer_lock
-from rapport.warehouse.connections import candidate_path, published_path, work_path
+from rapport.warehouse.connections import built_paths, published_path
 from rapport.warehouse.rekey import rekey_bronze
 
 
@@ -130,7 +130,7 @@ def _drop_old(settings: Settings, state: ControlState) -> None:
         if path.relative_to(bronze).as_posix() not in kept:
             path.unlink()
     shutil.rmtree(published_path(settings).parent / "history", ignore_errors=True)
-    for path in (work_path(settings), candidate_path(settings)):
+    for path in built_paths(settings):
         for left in path.parent.glob(f"{path.name}*"):
             left.unlink()
     shutil.rmtree(settings.home / "digest", ignore_errors=True)

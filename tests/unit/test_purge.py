@@ -18,13 +18,29 @@ from lib.documented import documented, run_here
 from lib.small_nights import settings_of
 from rapport import night, purge
 from rapport.errors import DiskFull, UsageError
+from rapport.extracts.difference import keep_persons, kept_persons, persons_path
+from rapport.extracts.ledger import record, standings
 from rapport.ingest.rewrite import Person, rewrite_folder
 from rapport.privacy import KeyRing, Vault
 from rapport.state import ControlState
+from rapport.warehouse import in_memory
 
 GONE, STAYS = "Client-1042", "Client-10423"
 FORM = "Form-77001"
 REASON = "asked for by letter"
+REQUEST = {
+    "study": "alliance-repair-2026",
+    "title": "Ruptures and repairs in trauma work",
+    "purpose": "How repair goes together with the outcome",
+    "requester": {
+        "name": "Dr. Holder", "organisation": "University", "email": "h@u.example",
+    },
+    "profile": "safe_harbor",
+    "period": {"from": "2022-01-01", "to": "2025-12-31"},
+    "tables": ["clients"],
+    "formats": ["csv"],
+    "expires_on": "2027-12-31",
+}  # fmt: skip
 CLIENTS = table(f"client_id | sex\n{GONE} | f\n{STAYS} | m")
 MEASURES = table(
     "administration_id | client_id | instrument | rater | administered_at\n"
@@ -262,24 +278,35 @@ def test_a_merged_and_a_linked_record_go_with_the_person(clinic: Home) -> None:
     assert {"inbox", "vault"} <= places(clinic, "South-6666")
 
 
-def test_a_release_that_held_the_person_is_told_with_its_holder(clinic: Home) -> None:
+def test_a_release_that_held_the_person_is_told_and_the_vault_forgets_who(
+    clinic: Home,
+) -> None:
+    """The package is out of reach; what the vault kept of it is not."""
     keys = KeyRing.of(settings_of(clinic))
     (uid,) = [
         row[3]
         for row in Vault(clinic.path).named([keys.row_key("client", "canonical", GONE)])
     ]
-    folder = clinic.path.parent / "releases"
-    folder.mkdir()
-    said = {"uids": [uid], "requester": "Dr. Holder"}
-    (folder / "r_1.json").write_text(json.dumps(said))
-    (folder / "r_2.json").write_text(json.dumps({"uids": ["other"]}))
-    from rapport.privacy.releases import releases_holding
-
-    (clinic.path / "vault" / "releases").symlink_to(folder)
-    assert releases_holding(clinic.path, [uid]) == [
-        {"release_id": "r_1", "holder": "Dr. Holder"}
-    ]
-    assert [r["release_id"] for r in erase(clinic).releases] == ["r_1"]
+    held = {"r_1": [uid, "other"], "r_2": ["other"]}
+    for number, (release, uids) in enumerate(held.items(), start=1):
+        folder = clinic.path / "extracts" / f"x_{number}"
+        folder.mkdir(parents=True)
+        (folder / "request.json").write_text(json.dumps(REQUEST))
+        for event in ("requested", "built", "approved", "released"):
+            record(clinic.path, event, f"x_{number}", actor="Ada", digest="0" * 64,
+                   release_id=release if event == "released" else None)  # fmt: skip
+        with in_memory() as con:
+            cells = {"": frozenset(uids)}
+            keep_persons(con, persons_path(clinic.path, release), cells)
+    assert erase(clinic).releases == (
+        {"release_id": "r_1", "holder": "Dr. Holder, University"},
+    )
+    assert {i: s.state for i, s in standings(clinic.path).items()} == {
+        "x_1": "superseded", "x_2": "released",
+    }  # fmt: skip
+    with in_memory() as con:
+        left = kept_persons(con, persons_path(clinic.path, "r_1"))
+    assert left == {"": {"other"}}
 
 
 def test_what_the_search_still_finds_is_told_and_not_called_proved(

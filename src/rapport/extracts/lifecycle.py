@@ -482,8 +482,7 @@ def withdraw_extract(settings: Settings, id_: str, reason: str) -> str:
         record(home, "withdrawn", standing.request_id, actor=getpass.getuser(),
                digest=str(standing.entries[-1]["digest"]),
                release_id=standing.release_id, reason=reason)  # fmt: skip
-        request = _request(home, standing.request_id)
-        return f"{request.requester.name}, {request.requester.organisation}"
+        return holder_of(home, standing.request_id)
 
 
 def note_expired(settings: Settings, today: date) -> dict[str, int]:
@@ -514,19 +513,10 @@ def note_expired(settings: Settings, today: date) -> dict[str, int]:
     return counts
 
 
-def releases_holding(home: Path, uid: str) -> list[Standing]:
-    """List the releases that held a person: an erasure names their holders (A5)."""
-    found = []
-    with in_memory() as con:
-        for standing in standings(home).values():
-            if standing.release_id is None:
-                continue
-            path = persons_path(home, standing.release_id)
-            if path.exists() and any(
-                uid in held for held in kept_persons(con, path).values()
-            ):
-                found.append(standing)
-    return found
+def holder_of(home: Path, request_id: str) -> str:
+    """Return who holds a release: the requester, by name and organisation."""
+    requester = _request(home, request_id).requester
+    return f"{requester.name}, {requester.organisation}"
 
 
 def mark_superseded(home: Path, standing: Standing) -> None:

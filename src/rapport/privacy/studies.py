@@ -23,15 +23,6 @@ from rapport.privacy.vault import Vault
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-_SCHEMA = """
-create table if not exists subject (
-    entity text not null,
-    key text not null,
-    uid text not null unique,
-    primary key (entity, key)
-) strict
-"""
-
 
 def subject_uids(home: Path, entity: str, keys: Iterable[str]) -> dict[str, str]:
     """Return the uid of each key; an episode's or clinic's is drawn at first sight.
@@ -45,7 +36,6 @@ def subject_uids(home: Path, entity: str, keys: Iterable[str]) -> dict[str, str]
         if entity == "client":
             known = dict(con.execute("select client_key, uid from person").fetchall())
         else:
-            con.execute(_SCHEMA)
             con.executemany(
                 "insert or ignore into subject (entity, key, uid) values (?, ?, ?)",
                 [(entity, key, uuid.uuid4().hex) for key in wanted],

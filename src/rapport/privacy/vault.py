@@ -44,6 +44,12 @@ create table if not exists file_name (
     name text not null,
     primary key (batch_id, file)
 ) strict;
+create table if not exists subject (
+    entity text not null,
+    key text not null,
+    uid text not null unique,
+    primary key (entity, key)
+) strict;
 """
 
 
@@ -135,11 +141,15 @@ class Vault:
                 ).fetchall()
             ]
 
-    def erase(self, keys: Iterable[str]) -> None:
-        """Delete some people, without a trace in free pages."""
+    def erase(self, keys: Iterable[str], episodes: Iterable[str] = ()) -> None:
+        """Delete some people and their episodes, without a trace in free pages."""
         with self._connect() as con, con:
             con.executemany(
                 "delete from person where client_key = ?", [(key,) for key in keys]
+            )
+            con.executemany(
+                "delete from subject where entity = 'episode' and key = ?",
+                [(key,) for key in episodes],
             )
         self._rewrite()
 
@@ -154,7 +164,11 @@ class Vault:
             con.execute("begin immediate")
             if con.execute("pragma user_version").fetchone()[0] >= generation:
                 return
-            for table, column in (("person", "client_key"), ("staff", "therapist_key")):
+            for table, column in (
+                ("person", "client_key"),
+                ("staff", "therapist_key"),
+                ("subject", "key"),
+            ):
                 old = con.execute(f"select {column} from {table}").fetchall()
                 con.executemany(
                     f"update {table} set {column} = ? where {column} = ?",

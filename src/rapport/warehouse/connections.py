@@ -37,6 +37,16 @@ def kept_tonight_path(settings: Settings) -> Path:
     return settings.home / "warehouse" / "kept.tonight.duckdb"
 
 
+def built_paths(settings: Settings) -> tuple[Path, ...]:
+    """Return every database that a build writes; none is needed to build anew."""
+    return (
+        work_path(settings),
+        candidate_path(settings),
+        kept_path(settings),
+        kept_tonight_path(settings),
+    )
+
+
 def temp_folder(settings: Settings) -> Path:
     """Return the folder that the engine may spill into."""
     folder = settings.home / "warehouse" / "tmp"
