@@ -111,7 +111,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Shown]:
 
     @cache
     def lay(name: str) -> Shown:
-        laid = _laid(name)
+        laid = laid_for(name)
         if name == "one_month":  # the second of two nights
             lay_snapshot(root / name, replace(laid, as_of=AS_OF - timedelta(days=1)))
         settings = lay_snapshot(root / name, laid)
@@ -124,7 +124,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Shown]:
     return lay
 
 
-def _laid(name: str) -> Laid:
+def laid_for(name: str) -> Laid:
+    """Return what a service's snapshot is laid from."""
     if name == "empty":
         return Laid(AS_OF)
     if name == "verdicts":

@@ -2,12 +2,9 @@
 
 import csv
 import json
-import os
 import random
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -68,54 +65,6 @@ def test_every_example_question_has_an_answer(sample: Home) -> None:
             rows = con.execute(query).fetchall()
             # Nothing may lie outside; all else has an answer.
             assert rows or "outside" in title or "exclude" in title or "signal" in title
-
-
-def test_a_quality_leads_morning_goes_as_the_tutorial_says(
-    sample: Home, tmp_path: Path
-) -> None:
-    """Every command of the page, in its order, on a copy of the sample's home."""
-    page = (ROOT / "docs" / "tutorial" / "a-quality-leads-morning.md").read_text(
-        "utf-8"
-    )
-    lines = "".join(re.findall(r"```sh\n(.*?)```", page, flags=re.S)).splitlines()
-    assert len(lines) == 9
-    home = tmp_path / "home"
-    for folder in ("published", "vault"):
-        shutil.copytree(sample.path / folder, home / folder)
-    bin_ = Path(sys.executable).parent
-    said = []
-    for line in lines:
-        done = subprocess.run(
-            ["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False,
-            env={**os.environ, "RAPPORT_HOME": str(home),
-                 "PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}"},
-        )  # fmt: skip
-        assert done.returncode == 0, line + done.stderr
-        said.append(done.stdout + done.stderr)
-    chart = json.loads((tmp_path / "completion.json").read_text("utf-8"))
-    with open_published(load_settings({"RAPPORT_HOME": str(home)})) as con:
-        of_chart = (
-            "where chart_id = 'completion.alliance_client' and clinic_key = 'all'"
-        )
-        shown = con.execute(
-            "select month, value, numerator, denominator, cl, lcl, ucl, limits, rule, icon"
-            f" from qi.spc_point {of_chart} and used order by month"
-        )
-        names = [column[0] for column in shown.description]
-        drawn = [dict(zip(names, row, strict=True)) for row in shown.fetchall()]
-    # The page's chart and the lead's own are one.
-    assert [tuple(p[name] for name in names) for p in chart["points"] if p["used"]] == [
-        (str(p.pop("month")), *p.values()) for p in drawn
-    ]
-    assert chart["sentence"] in (tmp_path / "completion.svg").read_text("utf-8")
-    assert "Too little data to say" in said[5]
-    assert re.search(r"Recorded: [0-9] of \d series begin a new segment", said[6])
-    assert "2026-03-01  completion.alliance_client: Forms on a tablet" in said[7]
-    small = [line.split() for line in said[8].splitlines() if line.startswith("2026-")]
-    assert len(small) == 6
-    # Of a month with people nothing but that it is hidden; one without is no secret.
-    assert {tuple(row[1:]) for row in small} <= {("True",), ("0", "False")}
-    assert ["True"] in [row[1:] for row in small]
 
 
 def test_no_quality_table_names_a_therapist(sample: Home) -> None:
