@@ -33,6 +33,7 @@ from rapport.state import writer_lock
 from rapport.validate import Gate
 from rapport.warehouse import build as warehouse_build
 from rapport.warehouse import candidate_path, work_path
+from rapport.warehouse.connections import kept_tonight_path
 
 SEED, UNTIL = 20260630, "2026-06-30"
 Rows = dict[str, list[dict[str, str]]]
@@ -203,11 +204,11 @@ class Statements:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def record(self, settings: Settings, asked: object) -> int:
+    def record(self, settings: Settings, asked: object, command: list[str]) -> int:
         """Let dbt build, and keep what it ran, in its order."""
         with warehouse_build.Dbt(settings) as dbt:
             returncode, _ = dbt.run(
-                "build", "--exclude-resource-type", "unit_test",
+                *command, "--exclude-resource-type", "unit_test",
                 "--exclude-resource-type", "test",
             )  # fmt: skip
         if returncode:
@@ -225,12 +226,14 @@ class Statements:
         shutil.copy(work_path(settings), self.folder / "seeds.duckdb")
         return len(names)
 
-    def repeat(self, settings: Settings, asked: object) -> int:
+    def repeat(self, settings: Settings, asked: object, command: list[str]) -> int:
         """Run them on the databases that were laid for tonight."""
         files = sorted(self.folder.glob("*.sql"))
         con = duckdb.connect(work_path(settings))
         con.execute("set timezone = 'UTC'")
         con.execute(f"attach '{candidate_path(settings)}' as pub")
+        con.execute(f"attach '{kept_tonight_path(settings)}' as kept")
+        con.execute("create schema if not exists kept.finding")
         con.execute(f"attach '{self.folder / 'seeds.duckdb'}' as old (read_only)")
         for schema in ("seed", "staging", "intermediate"):
             con.execute(f"create schema if not exists {schema}")
@@ -253,7 +256,8 @@ def failed_checks(home: Path, gate: Gate, statements: Statements) -> dict[str, s
     warehouse_build._run_dbt = statements.record if is_first else statements.repeat
     with writer_lock(home):
         chain.ingest(settings)
-        chain.build(settings, chain.start_run(settings, date.fromisoformat(UNTIL)))
+        run_id = chain.start_run(settings, date.fromisoformat(UNTIL))
+        chain.build(settings, run_id, full_refresh=True)
     verdicts = gate.judge(
         {"work": work_path(settings), "candidate": candidate_path(settings)}
     )

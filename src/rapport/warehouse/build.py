@@ -363,7 +363,13 @@ def _own_instruments(con: duckdb.DuckDBPyConnection, settings: Settings) -> None
 
 
 # What a night publishes of its own, beside what dbt makes of it.
-_OF_A_NIGHT = ("run", "check_result", "signal_erasure", "change_log")
+_OF_A_NIGHT = (
+    "run",
+    "check_result",
+    "signal_erasure",
+    "change_log",
+    "baseline_correction",
+)
 
 
 def prepare_candidate(
