@@ -5,8 +5,6 @@
     increment the models that read bronze keep to the touched clients; what is computed
     from them is theirs alone, and takes the place of their rows in the published tables.
 #}
-{% macro is_increment() %}{{ return(var('is_increment', false)) }}{% endmacro %}
-
 {# Narrows rows of bronze to touched clients; a tombstone may name no client at all. #}
 {% macro where_touched(column, of='client') -%}
     {%- if is_increment() -%}
@@ -16,20 +14,4 @@
         )
         {% if of == 'client' %}or {{ column }} is null{% endif %}
     {%- endif -%}
-{%- endmacro %}
-
-{# Takes the rows of touched clients out of a published table, before theirs of tonight. #}
-{% macro delete_touched(relation) -%}
-    {%- for column, keys in {
-        'client_key': ['client'],
-        'episode_key': ['episode'],
-        'holder_key': ['client', 'administration'],
-    }.items() if column == model.config.meta.get('replaced_by') -%}
-        {%- for of in keys %}
-        delete from {{ relation }}
-        where {{ column }} in (
-            select {{ of }}_key from {{ source('control', 'touched_' ~ of) }}
-        );
-        {%- endfor -%}
-    {%- endfor -%}
 {%- endmacro %}

@@ -131,7 +131,9 @@ def test_shared_folders_are_open_to_their_group_and_the_rest_to_nobody(
 ) -> None:
     for name in ("published", "dashboard", "bronze"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "file").touch(mode=0o644)
+        (tmp_path / name).chmod(0o755)
+        (tmp_path / name / "file").touch()
+        (tmp_path / name / "file").chmod(0o644)  # whatever the umask
     (tmp_path / "rapport.toml").write_text('[security]\nshared_read = ["published"]\n')
     settings = load_settings({"RAPPORT_HOME": str(tmp_path)})
     share(settings)

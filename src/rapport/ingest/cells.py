@@ -20,13 +20,10 @@ _TIMESTAMP = (
 )
 _DATE = r"^(\d{4}-\d{2}-\d{2})(?:[T ]\d{2}:\d{2}.*)?$"
 _BIRTH = r"^(\d{4})(?:-\d{2}(?:-\d{2}(?:[T ].*)?)?)?$"
-# Narrow enough that neither a name nor a record number passes for one of them.
 _SHAPES = {
-    # 1, 3.0, 2.1a, v2, SR, 2019-rev
-    "version": (
-        r"^([A-Za-z]{1,2}|[A-Za-z]{0,2}[0-9]{1,4}([._-][0-9]{1,3}){0,3}[._-]?[A-Za-z]{0,3})$"
-    ),
-    # 90837, 90837-95, H0004:HO, 0362T, IND60
+    # Measurement A: passes through, so that only its length and signs can be held.
+    "version": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,15}$",
+    # Neither a name nor a record number passes: 90837, 90837-95, H0004:HO, 0362T, IND60.
     "service_code": r"^[A-Za-z]{0,4}-?[0-9]{2,5}[A-Za-z]?([:-][A-Za-z0-9]{2}){0,4}$",
     "source": r"^[a-z0-9][a-z0-9_-]{0,40}$",
 }

@@ -33,6 +33,7 @@ class ModelTexts:
         self._environment.globals.update(
             {
                 "adapter": self,
+                "is_increment": lambda: False,
                 "return": lambda said: said,
                 "ref": ref,
                 "source": source,
