@@ -1,7 +1,12 @@
-{# Mean and spread over many rows: an engine adds them in any order, which moves the last
-   bits of a double, so both are kept to nine decimals. #}
+{# Mean and spread over many rows, kept to nine decimals: an engine adds doubles in any
+   order, which moves their last bits. A mean of short decimals may lie halfway between two
+   ninth decimals, so it is of exact sums; a spread is not so likely to. #}
 {% macro mean_of_many(column) -%}
-    round(avg(cast({{ column }} as double)), 9)
+    round(
+        cast(sum(cast({{ column }} as decimal(28, 12))) as double)
+        / nullif(count({{ column }}), 0),
+        9
+    )
 {%- endmacro %}
 
 {% macro sd_of_many(column) -%}

@@ -28,7 +28,7 @@ reference_means as (
         ruptures.walk_no,
         ruptures.onset_number,
         {% for part in ['goal', 'task', 'bond'] -%}
-        round(avg(scores.client_{{ part }}), 9) as reference_{{ part }}{{ ',' if not loop.last }}
+        {{ mean_of_many('scores.client_' ~ part) }} as reference_{{ part }}{{ ',' if not loop.last }}
         {% endfor %}
     from ruptures
     inner join steps

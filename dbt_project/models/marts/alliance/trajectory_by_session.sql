@@ -37,8 +37,8 @@ cells as (
         scores.session_number,
         count(distinct scores.episode_key) as n_episodes,
         count(distinct episodes.client_key) as n_clients,
-        round(avg(scores.score), 9) as mean_score,
-        round(stddev_samp(scores.score), 9) as sd_score,
+        {{ mean_of_many('scores.score') }} as mean_score,
+        {{ sd_of_many('scores.score') }} as sd_score,
         {{ median_of('scores.score') }} as median_score
     from scores
     inner join episodes on scores.episode_key = episodes.episode_key
