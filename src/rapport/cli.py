@@ -149,7 +149,7 @@ def build(
     whose = (
         f"{counts['n_touched']} touched clients"
         if "n_touched" in counts
-        else f"all clients, since {counts['why_full']}"
+        else f"all clients ({str(counts['why_full']).replace('_', ' ')})"
     )
     observe.say(f"{counts['n_models']} models built of {whose}; next: rapport validate")
 

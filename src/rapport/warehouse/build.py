@@ -207,7 +207,7 @@ def _touched(
     finally:
         con.close()
     if n_touched > MOST_TOUCHED * count_clients(published_path(settings)):
-        return Plan(None, "most clients are touched"), 0
+        return Plan(None, "most_clients_touched"), 0
     return plan, n_touched
 
 

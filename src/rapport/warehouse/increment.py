@@ -55,7 +55,7 @@ class Base:
 
 @dataclass(frozen=True)
 class Plan:
-    """How tonight is built: on a base, or all anew, and why."""
+    """How tonight is built: on a base, or all anew, and why: a code, for logs and results."""
 
     base: Base | None
     why_full: str = ""
@@ -71,31 +71,31 @@ def plan_build(
 ) -> Plan:
     """Say whether tonight may build on the published night."""
     if full_refresh:
-        return Plan(None, "it was asked for")
+        return Plan(None, "asked_for")
     if known_on is not None:
-        return Plan(None, "a past night is built")
+        return Plan(None, "past_night")
     if not kept_path(settings).exists() or not published_path(settings).exists():
-        return Plan(None, "there is no night to build on")
+        return Plan(None, "no_night_to_build_on")
     with duckdb.connect(kept_path(settings), read_only=True) as con:
         found = con.execute("select run_id, as_of, digest from state.build").fetchone()
         files = dict(con.execute("select path, mark from state.bronze_file").fetchall())
         batches = [row[0] for row in con.execute(
             "select batch_id from state.delivery order by position").fetchall()]  # fmt: skip
     if found is None:
-        return Plan(None, "there is no night to build on")
+        return Plan(None, "no_night_to_build_on")
     run_id, as_of_before, digest = found
     now = [batch for batch, *_ in order]
     still = [batch for batch in now if batch in set(batches)]
     marks = _bronze_marks(settings, state)
     logged = [date.fromisoformat(str(row[1])) for row in state.signal_log()]
     refusals = {
-        "the night before was not published": run_id != _published_run(settings),
-        "the settings, the models or the engine changed": digest
+        "night_before_not_published": run_id != _published_run(settings),
+        "settings_or_models_changed": digest
         != build_digest(settings, order),
-        "the as-of date moved back": as_of < as_of_before,
-        "a later night is in the signal log": any(day > as_of_before for day in logged),
-        "bronze was rewritten": any(marks.get(path) != mark for path, mark in files.items()),
-        "deliveries were taken back": still != batches,
+        "as_of_moved_back": as_of < as_of_before,
+        "later_night_in_signal_log": any(day > as_of_before for day in logged),
+        "bronze_rewritten": any(marks.get(path) != mark for path, mark in files.items()),
+        "deliveries_taken_back": still != batches,
     }  # fmt: skip
     for why, holds in refusals.items():
         if holds:
