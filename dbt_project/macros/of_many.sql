@@ -35,3 +35,13 @@
         'all' as clinic_key
     from {{ cte }} as facts
 {%- endmacro %}
+
+{# The five indicators by which clinics and groups of clients are told apart. #}
+{% macro indicators() -%}
+    {% for indicator in [
+        'completion_alliance', 'repair', 'weak_early_alliance', 'reliable_improvement', 'dropout'
+    ] -%}
+    select '{{ indicator }}' as indicator
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+{%- endmacro %}

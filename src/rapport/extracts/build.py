@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 
 from rapport.errors import ExtractRefused
-from rapport.extracts import frames, package
+from rapport.extracts import frames, package, words
 from rapport.extracts.difference import WHOLE, Difference, Persons, differences
 from rapport.extracts.gate import gate_problems
 from rapport.extracts.generalise import (
@@ -195,7 +195,8 @@ def build_package(
         "gates": "report only" if request.profile == "limited" else "all",
     }
     _gate(request, report)
-    _write_words(folder, request, request_id, report, fields, classes, trajectory)
+    page = words.risk_page(request, report, classes, trajectory)
+    write_words(folder, request, request_id, report, fields, page)
     facts = {
         "k": request.k,
         "quasi_identifiers": list(released),
@@ -434,23 +435,19 @@ def _hits(folder: Path, planted: frozenset[str]) -> int:
     return hits
 
 
-def _write_words(
+def write_words(
     folder: Path,
     request: Request,
     request_id: str,
     report: dict[str, Any],
     fields: Sequence[package.Field],
-    classes: Classes,
-    trajectory: Trajectory,
+    risk_page: str,
 ) -> None:
-    from rapport.extracts import words
-
+    """Write what a package says of itself: codebook, risk report, README, licence."""
     (folder / "codebook.csv").write_text(package.codebook_csv(fields), "utf-8")
     (folder / "codebook.html").write_text(words.codebook_page(request, fields), "utf-8")
     (folder / "risk_report.json").write_text(package.written_json(report), "utf-8")
-    (folder / "risk_report.html").write_text(
-        words.risk_page(request, report, classes, trajectory), "utf-8"
-    )
+    (folder / "risk_report.html").write_text(risk_page, "utf-8")
     (folder / "README.md").write_text(
         words.readme(request, request_id, report, fields), "utf-8"
     )

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pandas as pd
 
 from rapport.errors import ExtractRefused
-from rapport.extracts import cells, frames, package
+from rapport.extracts import cells, frames, package, words
 from rapport.extracts.build import (
     Built,
     require_enough,
     snapshot_as_of,
+    write_words,
 )
 from rapport.extracts.columns import PUBLIC
 from rapport.extracts.difference import Persons, differences
@@ -122,7 +122,8 @@ def build_public(
         "canaries": {"planted": 0, "hits": 0},
         "data_as_of": as_of.isoformat(),
     }
-    _write_words(folder, request, request_id, report, fields)
+    page = words.public_risk_page(request, report)
+    write_words(folder, request, request_id, report, fields, page)
     facts = {
         "k": request.k,
         "quasi_identifiers": [],
@@ -337,27 +338,3 @@ def audit_tables(
     if sure:
         return [(False, f"cells: {sure} hidden cells can be worked out")]
     return [(True, f"cells: {len(shown)} shown, {len(hidden)} hidden, none worked out")]
-
-
-def _write_words(
-    folder: Path,
-    request: Request,
-    request_id: str,
-    report: dict[str, Any],
-    fields: Sequence[package.Field],
-) -> None:
-    from rapport.extracts import words
-
-    (folder / "codebook.csv").write_text(package.codebook_csv(fields), "utf-8")
-    (folder / "codebook.html").write_text(words.codebook_page(request, fields), "utf-8")
-    (folder / "risk_report.json").write_text(package.written_json(report), "utf-8")
-    (folder / "risk_report.html").write_text(
-        words.public_risk_page(request, report), "utf-8"
-    )
-    (folder / "README.md").write_text(
-        words.readme(request, request_id, report, fields), "utf-8"
-    )
-    name, text = words.licence(request)
-    (folder / name).write_text(text, "utf-8")
-    said = package.descriptor(request.study, request.title, fields, folder)
-    (folder / "datapackage.json").write_text(package.written_json(said), "utf-8")

@@ -11,6 +11,12 @@ import duckdb
 from rapport.errors import NothingPublished
 from rapport.settings import Settings
 
+# Nothing is fetched or loaded by the name of a file.
+_NO_EXTENSIONS: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+
 
 def published_path(settings: Settings) -> Path:
     """Return where the snapshot that people read lies."""
@@ -99,10 +105,7 @@ def open_snapshot(
     con = duckdb.connect(
         path,
         read_only=True,
-        config={
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-        },
+        config=_NO_EXTENSIONS,
     )
     try:
         if may_write is not None:
@@ -116,22 +119,25 @@ def open_snapshot(
 
 
 @contextmanager
-def scratch(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open an in-memory database that spills into the warehouse's own folder."""
-    con = duckdb.connect(
-        config={
-            "memory_limit": settings.warehouse.memory_limit,
-            "threads": str(settings.warehouse.threads),
-            "temp_directory": str(temp_folder(settings)),
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-        }
-    )
+def _memory(config: dict[str, str]) -> Iterator[duckdb.DuckDBPyConnection]:
+    con = duckdb.connect(config=config | _NO_EXTENSIONS)
     try:
         con.execute("set timezone = 'UTC'")
         yield con
     finally:
         con.close()
+
+
+@contextmanager
+def scratch(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an in-memory database that spills into the warehouse's own folder."""
+    limits = {
+        "memory_limit": settings.warehouse.memory_limit,
+        "threads": str(settings.warehouse.threads),
+        "temp_directory": str(temp_folder(settings)),
+    }
+    with _memory(limits) as con:
+        yield con
 
 
 @contextmanager
@@ -155,16 +161,5 @@ def scratch_over_published(settings: Settings) -> Iterator[duckdb.DuckDBPyConnec
 @contextmanager
 def in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
     """Open an in-memory database: no RAPPORT_HOME, nothing spilled or left behind."""
-    con = duckdb.connect(
-        config={
-            "threads": "2",
-            "temp_directory": "",
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-        }
-    )
-    try:
-        con.execute("set timezone = 'UTC'")
+    with _memory({"threads": "2", "temp_directory": ""}) as con:
         yield con
-    finally:
-        con.close()

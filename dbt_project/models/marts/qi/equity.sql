@@ -16,12 +16,7 @@ facts as (
 ),
 
 indicators as (
-    {% for indicator in [
-        'completion_alliance', 'repair', 'weak_early_alliance', 'reliable_improvement', 'dropout'
-    ] -%}
-    select '{{ indicator }}' as indicator
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
+    {{ indicators() }}
 ),
 
 aged as (
