@@ -24,12 +24,35 @@ setup: $(BIN)/rapport ## Set the machine up: .venv from the lock file
 night: setup ## Run the nightly DAGs over the inbox (a sample clinic on a fresh checkout)
 	@$(BIN)/python -m rapport.airflow_night
 
-test: setup ## Pass the whole test suite
-	@$(BIN)/python -m pytest
+up: setup ## Start the live system: dropping an export starts the work by itself
+	@$(BIN)/rapport up
 
-prove: setup ## Long proofs: 30 running nights killed, 20 faults planted; goes on where it was stopped
-	@$(BIN)/python tests/chaos/prove_kills.py
+down: setup ## Stop the live system
+	@$(BIN)/rapport down
+
+test: setup ## Pass the whole test suite, a file to each of two processes
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+prove: setup ## The long proofs, and their figures; each goes on where it was stopped (hours)
+	@for what in kills vault_kills bursts readers two_at_once full_disk damage clocks \
+			thirty_nights restore fuzz increments oracle; do \
+		$(BIN)/python tests/chaos/prove_$$what.py || failed="$$failed $$what"; done; \
+		cd tests && ../$(BIN)/python -m lib.figures; \
+		test -z "$$failed" || { echo "did not hold:$$failed"; exit 1; }
 	@$(BIN)/python benchmarks/planted_faults.py .prove/planted_faults
+	@$(BIN)/python tests/chaos/prove_approval.py
+
+.venv-spark/bin/dbt: pyproject.toml requirements-spark.lock | setup
+	@java -version 2>/dev/null || { echo "Spark needs Java 17: apt-get install openjdk-17-jre-headless"; exit 1; }
+	@test -x .venv-spark/bin/python || $(PYTHON) -m venv .venv-spark
+	@echo "setting up .venv-spark from requirements-spark.lock"
+	@$(BIN)/uv pip sync --quiet --python .venv-spark/bin/python --require-hashes requirements-spark.lock
+	@touch .venv-spark/bin/dbt
+
+SPARK_CLIENTS ?= 6200
+prove-spark: .venv-spark/bin/dbt ## Prove that Spark builds the marts that DuckDB builds: a generated clinic of 100,000 sessions (SPARK_CLIENTS=6200) on both, a small one on a cluster of two workers
+	@$(BIN)/python benchmarks/prove_spark.py --clients $(SPARK_CLIENTS)
+	@$(BIN)/python benchmarks/prove_spark.py --workers 2 --work .prove/spark_cluster
 
 docs: setup ## Render the reference pages that are made from code and cases
 	@$(BIN)/python -m rapport.validate.reference
@@ -40,6 +63,7 @@ docs: setup ## Render the reference pages that are made from code and cases
 	@cd tests && ../$(BIN)/python -m lib.command_page
 	@cd tests && ../$(BIN)/python -m lib.schema_page
 	@cd tests && ../$(BIN)/python -m lib.settings_page
+	@cd tests && ../$(BIN)/python -m lib.extract_attacks
 
 model-docs: setup ## Write dbt's own pages of the models: .model-docs/index.html (no network)
 	@lint=$$(mktemp -d) && trap 'rm -rf '$$lint EXIT && \
@@ -50,6 +74,16 @@ model-docs: setup ## Write dbt's own pages of the models: .model-docs/index.html
 		mkdir -p .model-docs && cp $$lint/target/static_index.html .model-docs/index.html && \
 		echo "written: .model-docs/index.html"
 
+sbom: setup ## Write the locked dependencies as CycloneDX: .sbom/rapport.cdx.json (no network)
+	@mkdir -p .sbom
+	@$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
+		--output-reproducible --output-file .sbom/rapport.cdx.json
+	@echo "written: .sbom/rapport.cdx.json"
+
+audit: setup ## Hold the locked dependencies against PyPI's advisories (needs the internet)
+	@$(BIN)/uv tool run --quiet --python $(BIN)/python pip-audit@2.10.1 --strict --require-hashes \
+		--disable-pip --progress-spinner off -r requirements.lock
+
 check: setup ## Format, lint and type checks, SQL too
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -59,8 +93,10 @@ check: setup ## Format, lint and type checks, SQL too
 		DBT_RAPPORT_TMP=$$lint DBT_TARGET_PATH=$$lint/target DBT_LOG_PATH=$$lint \
 		$(BIN)/sqlfluff lint --processes 1 --disable-progress-bar dbt_project/models
 
-lock: ## Resolve requirements.lock anew from pyproject.toml
+lock: ## Resolve requirements.lock and requirements-spark.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 		--python-version 3.11 --group dev pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 --group pyproject.toml:spark -o requirements-spark.lock
 
-.PHONY: help setup night test prove docs model-docs check lock
+.PHONY: help setup night up down test prove prove-spark docs model-docs sbom audit check lock

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from measured import RESULTS, save
 
 from rapport import night
 from rapport.settings import Settings, load_settings
@@ -30,6 +31,7 @@ from rapport.state import ControlState
 from rapport.warehouse import build as building
 from rapport.warehouse.connections import (
     candidate_path,
+    in_memory,
     kept_tonight_path,
     published_path,
     temp_folder,
@@ -50,7 +52,7 @@ def main() -> None:
     if asked.bare:
         run_bare(settings, json.loads(asked.bare.read_text("utf-8")))
         return
-    print(json.dumps(measure(settings, asked.as_of), indent=2))
+    keep(measure(settings, asked.as_of))
 
 
 def measure(settings: Settings, as_of: date) -> dict[str, Any]:
@@ -67,6 +69,11 @@ def measure(settings: Settings, as_of: date) -> dict[str, Any]:
             "select (select count(*) from core.fct_session),"
             " (select count(*) from core.dim_client)"
         ).fetchone()
+    with in_memory() as con:
+        (found["items"],) = con.execute(
+            "select count(*) from read_parquet(?)",
+            [f"{settings.home}/bronze/*/measure_items/*.parquet"],
+        ).fetchone()
     deliver_one_percent(settings, as_of)
     night.ingest(settings)
     small = one_build(settings, as_of)
@@ -75,7 +82,19 @@ def measure(settings: Settings, as_of: date) -> dict[str, Any]:
     empty = one_build(settings, as_of)
     found["empty night"] = empty["cost"] | empty["counts"]
     found["bare SQL"] = bare(settings, as_of, full)
+    cost = {name: found[name]["cpu_s"] for name in ("full build", "1 % night")}
+    found["build over bare"] = round(cost["full build"] / found["bare SQL"]["cpu_s"], 2)
+    found["1 % night over full"] = round(cost["1 % night"] / cost["full build"], 3)
+    found["memory_limit"] = settings.warehouse.memory_limit
     return found
+
+
+def keep(found: dict[str, Any]) -> None:
+    """Keep the figures of this size beside those of other sizes."""
+    file = RESULTS / "scale_build.json"
+    before = json.loads(file.read_text("utf-8"))["sizes"] if file.exists() else {}
+    sizes = before | {str(found["sessions"]): found}
+    save("scale_build", {"sizes": {n: sizes[n] for n in sorted(sizes, key=int)}})
 
 
 def one_build(

@@ -1,9 +1,12 @@
-"""What the pipelines hand to each other, and the doorbell of the inbox."""
+"""What the pipelines hand to each other, their doorbells, and their clock."""
 
 from airflow.sdk import Asset, AssetWatcher
 
-from rapport.inbox_trigger import InboxTrigger
-from rapport.settings import home_of
+from rapport.inbox_trigger import InboxTrigger, RequestTrigger
+from rapport.settings import load_settings
+
+_SETTINGS = load_settings()
+LIVE = _SETTINGS.live
 
 INBOX = Asset(
     "rapport_inbox",
@@ -11,7 +14,19 @@ INBOX = Asset(
     watchers=[
         AssetWatcher(
             name="inbox_doorbell",
-            trigger=InboxTrigger(directory=str(home_of() / "inbox")),
+            trigger=InboxTrigger(directory=str(_SETTINGS.home / "inbox")),
+        )
+    ],
+)
+REQUESTS = Asset(
+    "rapport_requests",
+    uri="x-rapport://requests",
+    watchers=[
+        AssetWatcher(
+            name="requests_doorbell",
+            trigger=RequestTrigger(
+                directory=str(_SETTINGS.home / "extracts" / "requests")
+            ),
         )
     ],
 )

@@ -4,18 +4,26 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 
-from assets import BRONZE, INBOX
+from assets import BRONZE, INBOX, LIVE
 from tasks import discover_deliveries, load_delivery
 
 
 @dag(
     schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC"), assets=[INBOX]
+        timetable=CronTriggerTimetable(
+            f"*/{LIVE.sweep_minutes} * * * *", timezone="UTC"
+        ),
+        assets=[INBOX],
     ),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
+    default_args={
+        "retries": 3,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=10),
+    },
     tags=["rapport"],
 )
 def ingest_exports():

@@ -3,50 +3,44 @@
 from datetime import UTC, datetime, timedelta
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import dag, task
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task_group
 
+import approval_page as page
 import tasks
-from assets import RELEASE
-
-_SUBJECT = (
-    "Release extract {{ ti.xcom_pull(task_ids='prepare_requests')[ti.map_index] }}?"
-)
-
-
-def _body(figures: dict) -> str:
-    """Return what the approval page shows: counts and measures, no patient value."""
-    said = "\n".join(f"- {name}: {value}" for name, value in figures.items())
-    return (
-        f"Figures of the disclosure report:\n\n{said}\n\nRead the whole of it with "
-        "rapport extract review. You must be among [extracts] approvers, and not the "
-        "one who asked."
-    )
+from assets import REQUESTS
 
 
 @dag(
-    schedule="@daily",
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("0 0 * * *", timezone="UTC"),
+        assets=[REQUESTS],
+    ),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
+    params={"request": page.ONE_REQUEST},
     tags=["rapport"],
 )
 def release_extracts():
-    """One run: prepare, show the figures, wait for a person, settle."""
+    """One run: prepare, then for each request alone show, wait for a person, settle."""
 
-    @task(outlets=[RELEASE])
-    def releases_settled() -> None:
-        """Say that there may be a new release."""
+    @task_group
+    def one_request(request_id: str):
+        """A request that nobody answers, or a wrong answer, holds no other one up."""
+        sign_off = HITLOperator(
+            task_id="sign_off",
+            subject=page.SUBJECT,
+            body=page.BODY,
+            options=["Approve", "Refuse", "Later"],
+            defaults="Later",
+            params={"reason_to_refuse": page.WHY_REFUSED},
+            response_timeout=timedelta(hours=23),
+        )
+        tasks.report_figures(request_id) >> sign_off
+        tasks.settle_extract(request_id, sign_off.output)
 
-    waiting = tasks.prepare_requests()
-    figures = tasks.report_figures.expand(request_id=waiting)
-    sign_off = HITLOperator.partial(
-        task_id="sign_off",
-        subject=_SUBJECT,
-        options=["Approve", "Refuse"],
-        response_timeout=timedelta(days=7),
-    ).expand(body=figures.map(_body))
-    decided = waiting.zip(sign_off.output)
-    tasks.settle_extract.expand(decided=decided) >> releases_settled()
+    one_request.expand(request_id=tasks.prepare_requests("{{ params.request }}"))
 
 
 release_extracts()

@@ -6,12 +6,13 @@ JSON document that takes the exit code of the interface.
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.pool import Pool
 
-from rapport.night import loaded_ahead
+from rapport.night import loaded_ahead, standing_run
 from rapport.settings import load_settings
 
 
@@ -24,8 +25,12 @@ def run() -> dict[str, object]:
     bag = DagBag(dag_folder=str(folder), bundle_name="dags-folder")
     if bag.import_errors:
         return {"exit_code": 1, "reason": "dags_do_not_load"}
-    with loaded_ahead(load_settings()):
+    settings = load_settings()
+    has_news = standing_run(settings) is None
+    with loaded_ahead(settings) if has_news else nullcontext():
         for name in ("ingest_exports", "build_marts"):
+            # A deadline is the live system's: a test run can't look its alert up.
+            bag.dags[name].deadline = None
             state = str(bag.dags[name].test().state)
             if state != "success":
                 import tasks

@@ -16,8 +16,8 @@
     '"{{ name }}":' || {% if kind == 'text' -%}
         '"' || {{ expression }} || '"'
     {%- elif kind == 'whole' -%}
-        cast(cast({{ expression }} as integer) as varchar)
+        cast(cast({{ expression }} as integer) as string)
     {%- else -%}
-        cast(cast(round({{ expression }}, 3) as decimal(18, 3)) as varchar)
+        cast(cast(round({{ expression }}, 3) as decimal(18, 3)) as string)
     {%- endif %}
 {%- endmacro %}

@@ -1,8 +1,8 @@
 {#
     Wall clock and UTC (measurement.md B2). A wall-clock time that came twice is its first
-    occurrence; one that never was moves forward by the gap. The engine reads a time that
-    came twice as its second occurrence, so an earlier reading is looked for: clocks go
-    back by two hours, one hour or half an hour.
+    occurrence; one that never was moves forward by the gap. DuckDB reads a time that came
+    twice as its second occurrence and Spark as its first, so an earlier reading is looked
+    for: clocks go back by two hours, one hour or half an hour.
 #}
 {% macro utc_to_local(utc, zone) %}{{ return(adapter.dispatch('utc_to_local', 'rapport')(utc, zone)) }}{% endmacro %}
 {% macro default__utc_to_local(utc, zone) %}from_utc_timestamp({{ utc }}, {{ zone }}){% endmacro %}
@@ -26,6 +26,21 @@
     end
 {%- endmacro %}
 
+{# Whether a wall-clock time has a second reading beside the one that counts. #}
+{% macro came_twice(wall, zone) %}{{ return(adapter.dispatch('came_twice', 'rapport')(wall, zone)) }}{% endmacro %}
+{% macro default__came_twice(wall, zone) -%}
+    (
+        {% for minutes in [120, 60, 30] -%}
+        {{ utc_to_local(minutes_before(wall_to_utc(wall, zone), -minutes), zone) }} = {{ wall }}
+        {{ 'or' if not loop.last }}
+        {% endfor -%}
+    )
+{%- endmacro %}
+{% macro duckdb__came_twice(wall, zone) -%}
+    {{ first_wall_to_utc(wall, zone) }}
+            < {{ wall_to_utc(wall, zone) }}
+{%- endmacro %}
+
 {#
     What the clocks did to a wall-clock time without an offset, which is counted as a
     check: `twice` when it came twice, `never` when it never was, else null.
@@ -33,8 +48,7 @@
 {% macro clock_finding(name, zone) -%}
     case
         when {{ name }}_offset_minutes is not null or {{ name }}_is_date then null
-        when {{ first_wall_to_utc(name ~ '_wall', zone) }}
-            < {{ wall_to_utc(name ~ '_wall', zone) }}
+        when {{ came_twice(name ~ '_wall', zone) }}
             then 'twice'
         when {{ utc_to_local(wall_to_utc(name ~ '_wall', zone), zone) }} <> {{ name }}_wall
             then 'never'

@@ -9,7 +9,7 @@
 
 {# The place of a value in a setting that is a list, from 1 on; 0 when it is not there. #}
 {% macro place_in_setting(value, name) -%}
-    position(',' || cast({{ value }} as varchar) || ',' in ',' || {{ setting_text(name) }} || ',')
+    position(',' || cast({{ value }} as string) || ',' in ',' || {{ setting_text(name) }} || ',')
 {%- endmacro %}
 
 {% macro as_of() -%}

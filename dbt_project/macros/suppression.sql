@@ -29,12 +29,23 @@
             {%- for denominator in kept %}
             {{ denominator }},
             {%- endfor %}
-            n_clients > 0 and n_clients < {{ setting('qi.small_cell_min') }} as hidden
+            {{ is_small_cell('n_clients') }} as hidden
         from {{ counted }}
     ),
 
     {{ settled_suppression('row', keys, row_directions, kept) }}
 
+    {{- cells_of_rows(keys, share_directions, groups) }}
+{%- endmacro %}
+
+{% macro is_small_cell(people) -%}
+    {{ people }} > 0 and {{ people }} < {{ setting('qi.small_cell_min') }}
+{%- endmacro %}
+
+{# From `row_settled` to `cells`: what of a row that is shown is hidden all the same. #}
+{% macro cells_of_rows(keys, directions, groups) %}{{ return(adapter.dispatch('cells_of_rows', 'rapport')(keys, directions, groups)) }}{% endmacro %}
+
+{% macro duckdb__cells_of_rows(keys, directions, groups) %}
     {%- if groups %}
     share_0 as (
         {%- for name, denominator in groups.items() %}
@@ -42,17 +53,13 @@
             '{{ name }}' as share,
             {{ keys | join(', ') }},
             {{ denominator }} as people,
-            hidden
-            or (
-                {{ denominator }} > 0
-                and {{ denominator }} < {{ setting('qi.small_cell_min') }}
-            ) as hidden
+            hidden or ({{ is_small_cell(denominator) }}) as hidden
         from row_settled
         {{ 'union all' if not loop.last }}
         {%- endfor %}
     ),
 
-    {{ settled_suppression('share', ['share'] + keys, share_directions) }}
+    {{ settled_suppression('share', ['share'] + keys, directions) }}
     {%- endif %}
 
     cells as (
@@ -72,10 +79,59 @@
     )
 {%- endmacro %}
 
+{# Spark computes a CTE anew for each that reads it, so each is read once here. #}
+{% macro default__cells_of_rows(keys, directions, groups) %}
+    {%- if groups %}
+    share_0 as (
+        select
+            {{ keys | join(', ') }},
+            hide_row,
+            share,
+            people,
+            hide_row or ({{ is_small_cell('people') }}) as hidden
+        from (
+            select
+                {{ keys | join(', ') }},
+                hidden as hide_row,
+                counted_share.share,
+                counted_share.people
+            from row_settled
+            lateral view outer explode(array(
+                {%- for name, denominator in groups.items() %}
+                named_struct('share', '{{ name }}', 'people', {{ denominator }}){{ ',' if not loop.last }}
+                {%- endfor %}
+            )) exploded as counted_share
+        ) as spread
+    ),
+
+    {{ settled_suppression('share', ['share'] + keys, directions, ['hide_row']) }}
+
+    cells as (
+        select
+            {{ keys | join(', ') }},
+            max(hide_row) as hide_row
+            {%- for name in groups %},
+            max(case when share = '{{ name }}' then hidden end) as hide_{{ name }}
+            {%- endfor %}
+        from share_settled
+        group by {{ keys | join(', ') }}
+    )
+    {%- else %}
+    cells as (
+        select
+            {{ keys | join(', ') }},
+            hidden as hide_row
+        from row_settled
+    )
+    {%- endif %}
+{%- endmacro %}
+
 {# From `<name>_0` (keys, people, hidden) to `<name>_settled`. Only rows with people take
    part, and only where something is hidden: all others stay as they are. Nothing is joined,
    since an engine that misjudges how many rows there are sorts them far too slowly. #}
-{% macro settled_suppression(name, keys, directions, kept=[]) %}
+{% macro settled_suppression(name, keys, directions, kept=[]) %}{{ return(adapter.dispatch('settled_suppression', 'rapport')(name, keys, directions, kept)) }}{% endmacro %}
+
+{% macro duckdb__settled_suppression(name, keys, directions, kept) %}
 {%- set carried = keys + ['people'] + kept -%}
 {%- set n = directions | length -%}
 {%- set set_of = [] -%}
@@ -225,6 +281,199 @@
         where not takes_part
     ),
 {% endmacro %}
+
+{# Spark has no window function in a recursion. The rows that hang together (a block: equal
+   in each key that no direction runs over) are folded as one list: a pass looks at every
+   row's set within its block, and a block that stayed quiet in every direction is done.
+   No list is empty; `outer` keeps Spark from folding once more to ask whether it is. #}
+{% macro default__settled_suppression(name, keys, directions, kept) %}
+{%- set carried = keys + ['people'] + kept -%}
+{%- set n = directions | length -%}
+{%- set turns = {} -%}
+{%- for direction in directions -%}
+    {%- do turns.update({direction.column: loop.index0}) -%}
+{%- endfor -%}
+{%- set block_of = keys | reject('in', turns) | join(', ') %}
+    {{ name }}_blocks as (
+        select
+            {{ carried | join(', ') }},
+            hidden,
+            people > 0
+            and max(case when hidden and people > 0 then 1 else 0 end)
+                over (partition by {{ block_of }}) = 1 as takes_part
+        from {{ name }}_0
+    ),
+
+    {{ name }}_lists as (
+        select
+            {{ block_of }},
+            collect_list(struct({{ carried | join(', ') }}, hidden)) as cells,
+            max({{ setting('qi.small_cell_min') }}) as small_cell_min
+        from {{ name }}_blocks
+        where takes_part
+        group by {{ block_of }}
+    ),
+
+    {{ name }}_folded as (
+        select
+            aggregate(
+                sequence(0, {{ n }} * (size(cells) + 2)),
+                named_struct('cells', cells, 'n_quiet', 0),
+                (state, step) -> case when state.n_quiet >= {{ n }} then state else
+                    {{ spark_let('told', spark_cells_told_apart('state.cells', carried, directions)) }}
+                    {{ spark_let('placed', spark_cells_placed('told', carried, turns)) }}
+                    {{ spark_let('reached', spark_cells_reached('placed', carried, turns)) }}
+                    {{ spark_let('judged', spark_cells_judged('reached', carried)) }}
+                    {{ spark_let('followed', spark_cells_followed('judged', carried, directions, turns)) }}
+                    named_struct(
+                        'cells', followed,
+                        'n_quiet', case
+                            when
+                                size(filter(followed, c -> c.hidden))
+                                > size(filter(state.cells, c -> c.hidden))
+                                then 0
+                            else state.n_quiet + 1
+                        end
+                    )
+                    {{ '), 1)' * 5 }}
+                end
+            ).cells as cells
+        from {{ name }}_lists
+    ),
+
+    {{ name }}_settled as (
+        select
+            {% for column in carried %}cell.{{ column }},
+            {% endfor %}cell.hidden
+        from {{ name }}_folded
+        lateral view outer explode(cells) exploded as cell
+        union all
+        select
+            {{ carried | join(', ') }},
+            hidden
+        from {{ name }}_blocks
+        where not takes_part
+    ),
+{% endmacro %}
+
+{# Lends a name to an expression, up to the `), 1)` that closes it. #}
+{% macro spark_let(name, expression) -%}
+    element_at(transform(array({{ expression }}), {{ name }} ->
+{%- endmacro %}
+
+{% macro spark_fields_of(cell, columns) -%}
+    {% for column in columns %}'{{ column }}', {{ cell }}.{{ column }}{{ ', ' if not loop.last }}{% endfor %}
+{%- endmacro %}
+
+{# That two cells are of one set: equal in every key but the one whose turn it is. #}
+{% macro spark_in_one_set(a, b, turns) -%}
+    ({% for column, turn in turns.items() -%}
+    (step % {{ turns | length }} = {{ turn }} or {{ a }}.{{ column }} <=> {{ b }}.{{ column }})
+    {{- ' and ' if not loop.last }}
+    {%- endfor %})
+{%- endmacro %}
+
+{% macro spark_cells_told_apart(cells, carried, directions) -%}
+    transform({{ cells }}, c -> named_struct(
+        {{ spark_fields_of('c', carried + ['hidden']) }},
+        'sibling', case step % {{ directions | length }}
+            {%- for direction in directions %}
+            when {{ loop.index0 }} then c.{{ direction.column }}
+            {%- endfor %}
+        end,
+        'role', case
+            {%- for direction in directions %}
+            {%- set turn = 'step % ' ~ (directions | length) ~ ' = ' ~ loop.index0 %}
+            {%- if direction.total is not none %}
+            when {{ turn }} and c.{{ direction.column }} = '{{ direction.total }}' then 'total'
+            {%- endif %}
+            {%- if direction.members %}
+            when
+                {{ turn }}
+                and c.{{ direction.column }} not in ('{{ direction.members | join("', '") }}')
+                then 'other'
+            {%- endif %}
+            {%- endfor %}
+            when true then 'member'
+        end
+    ))
+{%- endmacro %}
+
+{% macro spark_cells_placed(cells, carried, turns) -%}
+    {%- set up_to_here -%}
+        filter({{ cells }}, o ->
+            {{ spark_in_one_set('o', 'c', turns) }}
+            and o.role = c.role
+            and (
+                (o.hidden and not c.hidden)
+                or (o.hidden = c.hidden and o.people < c.people)
+                or (o.hidden = c.hidden and o.people = c.people and o.sibling <= c.sibling)
+            )
+        )
+    {%- endset -%}
+    transform({{ cells }}, c ->
+        {{ spark_let('up_to_here', up_to_here) }}
+        named_struct(
+            {{ spark_fields_of('c', carried + ['hidden', 'role']) }},
+            'place', size(up_to_here),
+            'running', aggregate(up_to_here, 0L, (people, o) -> people + o.people),
+            'n_hidden', size(filter({{ cells }}, o ->
+                {{ spark_in_one_set('o', 'c', turns) }} and o.role = 'member' and o.hidden
+            )),
+            'is_total_hidden', exists({{ cells }}, o ->
+                {{ spark_in_one_set('o', 'c', turns) }} and o.role = 'total' and o.hidden
+            )
+        )
+        {{ '), 1)' }}
+    )
+{%- endmacro %}
+
+{% macro spark_cells_reached(cells, carried, turns) -%}
+    transform({{ cells }}, c -> named_struct(
+        {{ spark_fields_of('c', carried + ['hidden', 'role', 'place', 'n_hidden', 'is_total_hidden']) }},
+        'last_hidden', array_min(transform(
+            filter({{ cells }}, o ->
+                {{ spark_in_one_set('o', 'c', turns) }}
+                and o.role = 'member'
+                and o.place >= greatest(o.n_hidden, 2)
+                and o.running >= small_cell_min - 1 + o.place
+            ),
+            o -> o.place
+        ))
+    ))
+{%- endmacro %}
+
+{% macro spark_cells_judged(cells, carried) -%}
+    transform({{ cells }}, c -> named_struct(
+        {{ spark_fields_of('c', carried) }},
+        'hidden', c.hidden or (
+            c.n_hidden > 0
+            and not c.is_total_hidden
+            and (
+                (c.role = 'member' and (c.last_hidden is null or c.place <= c.last_hidden))
+                or (c.role = 'total' and c.last_hidden is null)
+            )
+        )
+    ))
+{%- endmacro %}
+
+{% macro spark_cells_followed(cells, carried, directions, turns) -%}
+    transform({{ cells }}, c -> named_struct(
+        {{ spark_fields_of('c', carried) }},
+        'hidden', c.hidden
+        {%- for direction in directions if direction.parts %}
+        or (
+            step % {{ directions | length }} = {{ directions.index(direction) }}
+            and c.{{ direction.column }} in ('{{ direction.parts | join("', '") }}')
+            and exists({{ cells }}, o ->
+                {{ spark_in_one_set('o', 'c', turns) }}
+                and o.{{ direction.column }} = '{{ direction.parts_of }}'
+                and o.hidden
+            )
+        )
+        {%- endfor %}
+    ))
+{%- endmacro %}
 
 {% macro qualified(relation, columns) -%}
     {%- for column in columns %}{{ relation }}.{{ column }}{{ ', ' if not loop.last }}{% endfor -%}

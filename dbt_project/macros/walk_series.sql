@@ -113,7 +113,8 @@ series as (
     group by walk_no, method, series_no
 ),
 
--- `transform` over an array of one lends a name to what the macros decided.
+-- `transform` over an array of one lends a name to what the macros decided. No list is
+-- empty; `outer` keeps Spark from folding once more to ask whether it is.
 walked as (
     select
         walk_no,
@@ -196,7 +197,7 @@ final as (
         stepped.is_open,
         stepped.step
     from walked
-    lateral view explode(walked.steps) exploded as stepped
+    lateral view outer explode(walked.steps) exploded as stepped
 )
 
 select * from final

@@ -7,8 +7,6 @@ read from Airflow's own SQLite metadata while they do.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import sqlite3
 import subprocess
 import sys
@@ -20,41 +18,10 @@ from typing import Any
 
 from rapport import observe
 from rapport.errors import ExitCode
+from rapport.live import airflow_environment, migrate
 from rapport.settings import PROJECT_ROOT, Settings, load_settings
 
 SAMPLE_CLIENTS, SAMPLE_SEED = 320, 7
-
-
-def airflow_environment(settings: Settings) -> dict[str, str]:
-    """Return the environment of every Airflow process of one RAPPORT_HOME."""
-    home = settings.home / "airflow"
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return {
-        **os.environ,
-        "RAPPORT_HOME": str(settings.home),
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(settings.project_root / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__FERNET_KEY": "",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
-        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.home / "logs" / "airflow"),
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-        "AIRFLOW__API__EXPOSE_STACKTRACE": "False",
-        "AIRFLOW__API__EXPOSE_CONFIG": "False",
-        "AIRFLOW__API_AUTH__JWT_SECRET": _secret(home / "jwt.secret"),
-        "PYTHONPATH": str(settings.project_root / "dags"),
-        "PYTHONWARNINGS": "ignore",
-    }
-
-
-def _secret(path: Path) -> str:
-    if not path.exists():
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(32))
-    return path.read_text()
 
 
 def lay_sample(settings: Settings) -> None:
@@ -72,26 +39,6 @@ def lay_sample(settings: Settings) -> None:
     if not toml.exists():
         month = (until - timedelta(days=300)).strftime("%Y-%m")
         toml.write_text(PROCESS_CHANGE.format(month=month), encoding="utf-8")
-
-
-def migrate(environment: dict[str, str], log: Path) -> None:
-    """Bring Airflow's metadata up to its version; skipped when that was done before."""
-    from importlib import metadata
-
-    home = Path(environment["AIRFLOW_HOME"])
-    mark, version = home / "migrated", metadata.version("apache-airflow")
-    if mark.exists() and mark.read_text() == version:
-        return
-    label = "lay Airflow's metadata (first time)"
-    with observe.step("migrate", label), log.open("ab") as out:
-        subprocess.run(
-            [str(Path(sys.executable).with_name("airflow")), "db", "migrate"],
-            env=environment,
-            stdout=out,
-            stderr=out,
-            check=True,
-        )
-    mark.write_text(version)
 
 
 def run_dags(environment: dict[str, str], log: Path) -> dict[str, Any]:

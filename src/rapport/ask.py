@@ -300,9 +300,9 @@ def _write_parquet(settings: Settings, query: str, limit: int) -> None:
         )
     import tempfile
 
-    from rapport.warehouse.connections import temp_folder
+    from rapport.warehouse.connections import plain_folder
 
-    with tempfile.TemporaryDirectory(dir=temp_folder(settings)) as folder:
+    with tempfile.TemporaryDirectory(dir=plain_folder(settings, 1 << 30)) as folder:
         path = Path(folder) / "answer.parquet"
         with open_published(settings, may_write=path) as con:
             statement = _statement(con, query)

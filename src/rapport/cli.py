@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from rapport import observe
-from rapport.errors import DiskFull, ExitCode, RapportError, is_disk_full
+from rapport.errors import ExitCode, RapportError, shortage
 
 if TYPE_CHECKING:
     from rapport.settings import Settings
@@ -272,7 +272,7 @@ def _last_run(settings: Settings) -> str:
     from rapport.errors import UsageError
     from rapport.state import ControlState
 
-    runs = ControlState(settings.home).runs()
+    runs = ControlState(settings.home).nights()
     if not runs:
         raise UsageError("there is no run yet", next_step="run rapport build")
     return runs[-1].run_id
@@ -290,6 +290,102 @@ def status(json_: Json = False) -> None:
         print_status(found)
     if found["needs_person"]:
         raise typer.Exit(ExitCode.NEEDS_PERSON)
+
+
+@app.command()
+def backfill(
+    from_: Annotated[
+        datetime,
+        typer.Option("--from", formats=["%Y-%m-%d"], help="The first night."),
+    ],
+    to: Annotated[
+        datetime,
+        typer.Option("--to", formats=["%Y-%m-%d"], help="The last night."),
+    ],
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Also nights that stand from the same inputs."),
+    ] = False,
+) -> None:
+    """Run past nights again, in order; those behind the snapshot go into the history."""
+    from rapport.backfill import backfill as run
+    from rapport.backfill import summary_lines
+    from rapport.report import new_quarantine, quarantine_lines
+
+    settings = _settings()
+    before = new_quarantine(settings)
+    nights = run(settings, from_.date(), to.date(), again=again)
+    for line in summary_lines(nights):
+        observe.say(line)
+    if any(night.outcome == "refused" for night in nights):
+        raise typer.Exit(ExitCode.REFUSED)
+    after = new_quarantine(settings)
+    _exit_for_quarantine(quarantine_lines(settings, after - before))
+
+
+@app.command()
+def housekeeping(json_: Json = False) -> None:
+    """Delete what is over its time, verify every file, rehearse a restore, tidy up."""
+    from rapport.housekeeping import exit_code_of, keep_house
+    from rapport.report import print_house, print_json
+
+    done = keep_house(_settings())
+    code = exit_code_of(done)
+    if json_:
+        print_json(
+            {"ok": code == ExitCode.DONE, "steps": [step.plain() for step in done]}
+        )
+    else:
+        print_house([step.plain() for step in done])
+    if code != ExitCode.DONE:
+        raise typer.Exit(code)
+
+
+@app.command()
+def upgrade(
+    check: Annotated[
+        bool, typer.Option("--check", help="Say what it would do; change nothing.")
+    ] = False,
+) -> None:
+    """Bring what an earlier rapport left up to this one; state and settings are copied."""
+    from rapport.settings import home_of
+    from rapport.upgrade import SETTINGS, UPGRADED, plan_upgrade
+    from rapport.upgrade import upgrade as run
+
+    home = home_of()
+    found = plan_upgrade(home) if check else run(home)
+    for line in found.lines():
+        observe.say(f"  {line}")
+    if check:
+        observe.say("nothing was changed; next: rapport upgrade")
+        return
+    observe.say(f"copies: {home / 'state' / 'backup'}")
+    if found.settings:
+        observe.say(f"  Next: read {UPGRADED}, then put it in the place of {SETTINGS}")
+    observe.say("  Next: rapport doctor, then rapport night")
+
+
+@app.command()
+def up(
+    foreground: Annotated[
+        bool,
+        typer.Option("--foreground", help="Stay, as a service manager wants it."),
+    ] = False,
+) -> None:
+    """Start the live system: what is dropped into the inbox is taken in by itself."""
+    from rapport import live
+
+    if foreground:
+        live.run_in_foreground(_settings())
+    live.up(_settings())
+
+
+@app.command()
+def down() -> None:
+    """Stop the live system; no process of it is left."""
+    from rapport import live
+
+    live.down(_settings())
 
 
 @app.command()
@@ -869,6 +965,20 @@ def extract_withdraw(
     observe.say(f"withdrawn; tell {holder} to delete it")
 
 
+@extract.command("restate")
+def extract_restate(
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit log.")],
+) -> None:
+    """Once a year: let corrections of frozen months into later releases."""
+    from rapport.extracts.lifecycle import restate_months
+
+    done = restate_months(_settings(), reason, date.today())
+    observe.say(
+        f"{done['n_months']} months are no longer frozen; {done['n_superseded']} "
+        "release(s) hold the earlier values and are superseded"
+    )
+
+
 @extract.command("list")
 def extract_list(json_: Json = False) -> None:
     """List every request: its state, who asked, who approved, until when."""
@@ -963,6 +1073,14 @@ def purge_client(
         )
         for path in done.left:
             observe.say(f"  {opaque_place(path)}")
+    if done.unread:
+        observe.say(
+            f"rapport: purge not proved: {len(done.unread)} files can't be opened, so"
+            " nobody knows what they hold"
+        )
+        for path in done.unread:
+            observe.say(f"  {opaque_place(path)}")
+    if not done.is_proved:
         observe.say("  Next: remove or correct them, then run the same command again")
         raise typer.Exit(ExitCode.FAILED)
     observe.say(f"  proved by a search; the proof is vault/purges/{done.seq}.json")
@@ -981,9 +1099,10 @@ def main_guard() -> Iterator[None]:
     except RapportError as error:
         _stop(error)
     except Exception as error:
-        if not is_disk_full(error):
+        short = shortage(error, "working", again="the same command")
+        if short is None:
             raise
-        _stop(DiskFull("working"))
+        _stop(short)
 
 
 def _stop(error: RapportError) -> NoReturn:

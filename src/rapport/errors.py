@@ -103,6 +103,33 @@ class BuildFailed(RapportError):
     reason = "build_failed"
 
 
+class Damaged(RapportError):
+    """A file of rapport's own is not what rapport wrote; nothing was made of it."""
+
+    reason = "file_damaged"
+
+
+class StateDamaged(Damaged):
+    """The control store's bytes are not those that rapport left."""
+
+    reason = "state_damaged"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"state/rapport.sqlite is damaged ({what}): nothing was read or changed, and "
+            "the snapshot stands",
+            next_step="put the newest copy of state/backup/ in its place: "
+            "docs/runbooks/corrupt-file.md",
+        )
+
+
+class LiveSystemRuns(RapportError):
+    """The live system is up, and what was asked needs it down."""
+
+    exit_code = ExitCode.BUSY
+    reason = "live_system_runs"
+
+
 class DiskFull(RapportError):
     """No room to write; what was being written is discarded and the run can repeat."""
 
@@ -114,6 +141,44 @@ class DiskFull(RapportError):
             f"no room left on the disk while {doing}; nothing of it is kept and the "
             "earlier snapshot stands",
             next_step=f"free room, then run {again} again",
+        )
+
+
+class MemoryLimitReached(RapportError):
+    """The engine needed more memory than it may have; what it wrote is discarded."""
+
+    reason = "memory_limit_reached"
+
+    def __init__(self, doing: str, *, again: str = "rapport night") -> None:
+        super().__init__(
+            f"the engine needed more memory than its limit while {doing}; nothing of it is "
+            "kept and the earlier snapshot stands",
+            next_step="raise warehouse.memory_limit in rapport.toml (or lower "
+            f"warehouse.threads), then run {again} again",
+        )
+
+
+class NoRoomForANight(DiskFull):
+    """Too little room to begin: told before anything is written (ADR 0054)."""
+
+    def __init__(self, free_gb: float, needed_gb: float) -> None:
+        RapportError.__init__(
+            self,
+            f"no room left on the disk for a night: {free_gb:.2f} GB are free and it needs "
+            f"about {needed_gb:.2f} GB; nothing was begun and the earlier snapshot stands",
+            next_step="free room (docs/runbooks/full-disk.md), then run the command again",
+        )
+
+
+class BuiltFileDamaged(Damaged):
+    """A block of a file that tonight built, or of the snapshot, is not what was written."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            f"{place} is damaged (the checksum of a block does not hold, or its end is "
+            "missing): nothing was published and the earlier snapshot stands",
+            next_step="rapport night builds it anew; if it happens again, the disk fails: "
+            "docs/runbooks/corrupt-file.md",
         )
 
 
@@ -129,3 +194,26 @@ def is_disk_full(error: BaseException) -> bool:
         return True
     said = str(error)
     return "No space left on device" in said or "disk is full" in said
+
+
+def shortage(
+    error: BaseException, doing: str, *, again: str = "rapport night"
+) -> DiskFull | MemoryLimitReached | None:
+    """Return what tells that the disk or the engine's memory was short; None if neither.
+
+    Args:
+        error: of the system, of SQLite or of the engine.
+        doing: what was being done, in words: "building".
+        again: the command that repeats it.
+    """
+    if is_disk_full(error):
+        return DiskFull(doing, again=again)
+    if "Out of Memory Error" in str(error):
+        return MemoryLimitReached(doing, again=again)
+    return None
+
+
+def is_corrupt(error: BaseException) -> bool:
+    """Tell whether the engine met a block of a database that is not what it wrote."""
+    said = str(error)
+    return "Corrupt database file" in said or "Could not read enough bytes" in said

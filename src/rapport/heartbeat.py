@@ -7,12 +7,12 @@ its failure never fails a night: the file stands, and the next night calls again
 from __future__ import annotations
 
 import json
-import os
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
 
 from rapport import observe
+from rapport.files import write_whole
 from rapport.settings import Settings
 from rapport.state import Run
 
@@ -32,11 +32,7 @@ def beat(settings: Settings, run: Run, n_warnings: int) -> None:
         "at": now,
         "warnings": n_warnings,
     }
-    building = path.with_name(path.name + ".building")
-    handle = os.open(building, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(json.dumps(said, indent=1, sort_keys=True) + "\n")
-    os.replace(building, path)
+    write_whole(path, json.dumps(said, indent=1, sort_keys=True) + "\n")
     url = settings.gate.heartbeat_url
     if url is not None and not _call(url, settings.gate.heartbeat_timeout_seconds):
         observe.event("heartbeat_failed", run_id=run.run_id)

@@ -8,26 +8,31 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
-from rapport import observe
+from rapport import alerts, observe
+from rapport.encryption import settle_encryption
 from rapport.errors import (
     GateRefused,
     KeyMissing,
     RapportError,
     RequestInvalid,
     UsageError,
+    WriterBusy,
 )
+from rapport.health import tells_health
 from rapport.ingest.inbox import Found, discover
 from rapport.ingest.load import Door
 from rapport.privacy import KeyRing, Vault, append_audit, audit_head
+from rapport.privacy.keys import REBUILD
 from rapport.quarantine import delivery_of
 from rapport.settings import Settings
-from rapport.sharing import group_id, share
+from rapport.sharing import group_id, researcher_group_id, share
+from rapport.space import require_room
 from rapport.state import ControlState, Delivery, Refusal, Run, writer_lock
 from rapport.warehouse import (
     Dbt,
@@ -37,12 +42,21 @@ from rapport.warehouse import (
     published_path,
     published_runs,
 )
-from rapport.warehouse.publish import first_seen_in, signal_entries_in
+from rapport.warehouse.build import night_inputs
+from rapport.warehouse.increment import published_run
+from rapport.warehouse.integrity import set_damaged_aside
+from rapport.warehouse.publish import (
+    first_seen_in,
+    keep_past_night,
+    signal_entries_in,
+)
 
 if TYPE_CHECKING:
     from rapport.validate import Gate
 
 Safe: TypeAlias = Mapping[str, int | float | bool | str]
+# What a step of a published run comes to: it is not done a second time.
+_STANDS: Safe = {"outcome": "stands"}
 
 
 def open_keys(settings: Settings) -> KeyRing:
@@ -54,6 +68,7 @@ def open_keys(settings: Settings) -> KeyRing:
     known = ControlState(settings.home).deliveries()
     keys = KeyRing.of(settings, may_create=not known)
     _hold_against_vault(settings, keys, known)
+    settle_encryption(settings)
     return keys
 
 
@@ -80,6 +95,7 @@ def discover_deliveries(settings: Settings) -> list[str]:
     stays.
     """
     with writer_lock(settings.home):
+        require_room(settings)
         log_weakened(settings)
         keys = open_keys(settings)
         return [batch for batch, _ in _new_deliveries(settings, keys)]
@@ -135,6 +151,7 @@ def _hold_against_ledger(state: ControlState, known: Delivery, found: Found) -> 
         observe.event("delivery_changed", batch_id=known.batch_id, source=known.source)
 
 
+@tells_health
 def load_delivery(settings: Settings, batch_id: str) -> Safe:
     """Take one complete delivery through the door, in one transaction."""
     with writer_lock(settings.home):
@@ -190,6 +207,7 @@ def retry_delivery(settings: Settings, batch_id: str) -> Safe:
     )
 
 
+@tells_health
 def ingest(settings: Settings) -> Safe:
     """Take every complete delivery of the inbox through the door.
 
@@ -197,6 +215,7 @@ def ingest(settings: Settings) -> Safe:
         Counts of deliveries and rows; ``n_quarantined`` counts refusals of this step.
     """
     with writer_lock(settings.home):
+        require_room(settings)
         log_weakened(settings)
         keys = open_keys(settings)
         state = ControlState(settings.home)
@@ -226,10 +245,24 @@ def today(settings: Settings) -> date:
 
 
 def start_run(
-    settings: Settings, as_of: date | None = None, known_on: date | None = None
+    settings: Settings,
+    as_of: date | None = None,
+    known_on: date | None = None,
+    *,
+    is_past: bool = False,
 ) -> str:
-    """Begin a run, after reconciling what an interrupted one left; return its id."""
+    """Begin a run, after reconciling what an interrupted one left; return its id.
+
+    Args:
+        settings: the settings.
+        as_of: facts after this date do not count; today by default.
+        known_on: only deliveries received by this date count; all by default.
+        is_past: build a past night for the history: the snapshot stands as it is.
+    """
     with writer_lock(settings.home):
+        settle_encryption(settings)
+        require_room(settings)
+        _tell_of_damage(settings)
         reconcile(settings)
         log_weakened(settings)
         now = datetime.now(UTC)
@@ -246,9 +279,56 @@ def start_run(
                 settings.digest(),
                 str(head) if head else None,
                 None,
+                is_past=is_past,
             )
         )
     return run_id
+
+
+def start_night(settings: Settings, as_of: date | None = None) -> str:
+    """Begin a run, or return the published one that says all that tonight's would.
+
+    A run that stands is not built, judged and published again: each of those steps sees
+    that it is done (ADR 0066).
+    """
+    with writer_lock(settings.home):
+        return standing_run(settings, as_of) or start_run(settings, as_of)
+
+
+def standing_run(settings: Settings, as_of: date | None = None) -> str | None:
+    """Return the last night's run if tonight has nothing to add to its snapshot.
+
+    No delivery waits, the date is the same, and so is all that a number or a check hangs
+    on: bronze, settings, models, expectations. A night that was refused, or published
+    with a waiver, is judged again; so is one whose snapshot is damaged.
+    """
+    with writer_lock(settings.home):
+        settle_encryption(settings)
+        _tell_of_damage(settings)
+        reconcile(settings)
+        state = ControlState(settings.home)
+        nights = state.nights()
+        last = nights[-1] if nights else None
+        if (
+            last is None
+            or last.outcome != "published"
+            or last.known_on is not None
+            or last.as_of != (as_of or today(settings))
+            or any(run_id == last.run_id for run_id, _ in state.waived())
+            or published_run(settings) != last.run_id
+            or last.inputs != night_inputs(settings, state, last.as_of, None)
+            or _new_deliveries(settings, open_keys(settings))
+        ):
+            return None
+        return last.run_id
+
+
+def _tell_of_damage(settings: Settings) -> None:
+    """Set a damaged snapshot aside before anything is read from it."""
+    damage = set_damaged_aside(settings, ControlState(settings.home))
+    if damage is not None:
+        observe.event("snapshot_damaged", n_damaged=1)
+        observe.say(f"  {damage.place} was {damage.what}: it is set aside")
 
 
 def reconcile(settings: Settings) -> None:
@@ -265,11 +345,14 @@ def reconcile(settings: Settings) -> None:
             )
 
 
+@tells_health
 def build(settings: Settings, run_id: str, *, full_refresh: bool = False) -> Safe:
     """Build tonight's candidate with dbt: the touched clients, or all of them."""
     with writer_lock(settings.home):
         state = ControlState(settings.home)
         run = state.run(run_id)
+        if run.outcome == "published":
+            return _STANDS
         try:
             result = build_candidate(
                 settings,
@@ -282,7 +365,12 @@ def build(settings: Settings, run_id: str, *, full_refresh: bool = False) -> Saf
         except RapportError:
             state.set_run(run_id, "failed", ended_at=datetime.now(UTC))
             raise
-        state.set_run(run_id, "built", candidate_mark=candidate_mark(settings))
+        state.set_run(
+            run_id,
+            "built",
+            candidate_mark=candidate_mark(settings),
+            inputs=night_inputs(settings, state, run.as_of, run.known_on),
+        )
     counts: dict[str, int | str] = {
         "n_models": result.n_models,
         "n_deliveries": result.n_deliveries,
@@ -294,6 +382,7 @@ def build(settings: Settings, run_id: str, *, full_refresh: bool = False) -> Saf
     return counts
 
 
+@tells_health
 def validate(settings: Settings, run_id: str) -> Safe:
     """Let the gate judge the candidate.
 
@@ -304,7 +393,10 @@ def validate(settings: Settings, run_id: str) -> Safe:
 
     with writer_lock(settings.home):
         state = ControlState(settings.home)
-        _same_candidate(settings, state.run(run_id), ("built", "validated", "refused"))
+        run = state.run(run_id)
+        if run.outcome == "published":
+            return _STANDS
+        _same_candidate(settings, run, ("built", "validated", "refused"))
         result = run_gate(settings, datetime.now(UTC).date(), _ahead.pop_gate())
         until = {name: waiver.expires_on for name, waiver in result.waived.items()}
         log_use(settings, result.waived.values(), run_id)
@@ -312,7 +404,8 @@ def validate(settings: Settings, run_id: str) -> Safe:
         state.record_findings(run_id, result.findings, until)
         if result.refused:
             state.set_run(run_id, "refused", ended_at=datetime.now(UTC))
-            _tell_of_refusal(settings)
+            if not run.is_past:
+                _write_pages_again(settings)
             raise GateRefused(
                 "\n".join(
                     [
@@ -333,8 +426,8 @@ def validate(settings: Settings, run_id: str) -> Safe:
     }
 
 
-def _tell_of_refusal(settings: Settings) -> None:
-    """Say on the pages and in the digest that the earlier snapshot still stands."""
+def _write_pages_again(settings: Settings) -> None:
+    """Say on the pages and in the digest what stands, and what waits for a person."""
     if published_path(settings).exists():
         dashboard(settings)
     digest(settings)
@@ -349,30 +442,54 @@ def _same_candidate(settings: Settings, run: Run, outcomes: tuple[str, ...]) -> 
         )
 
 
+@tells_health
 def publish(settings: Settings, run_id: str) -> Safe:
     """Replace the snapshot with the candidate that the gate passed."""
     with writer_lock(settings.home):
-        group_id(settings)
         state = ControlState(settings.home)
-        _same_candidate(settings, state.run(run_id), ("validated",))
+        run = state.run(run_id)
+        if run.outcome == "published":
+            return _STANDS
+        group_id(settings)
+        researcher_group_id(settings)
+        _same_candidate(settings, run, ("validated",))
         log_weakened(settings)
+        if run.is_past:
+            return _keep_past(settings, run)
+        rotated = settings.home / "vault" / REBUILD
+        if rotated.exists():
+            # No row of the old one has a key in common with the new: nothing to compare.
+            published_path(settings).unlink(missing_ok=True)
         path = publish_snapshot(settings, run_id)
+        rotated.unlink(missing_ok=True)
         state.mark_published(
             run_id,
             datetime.now(UTC),
             first_seen_in(path),
             signal_entries_in(path, run_id),
         )
+        state.back_up(run_id)
         share(settings)
     return {"run_id": run_id, "n_bytes": path.stat().st_size}
 
 
+def _keep_past(settings: Settings, run: Run) -> Safe:
+    """Put a past night into the history; no log and no first sight learns of it."""
+    path = keep_past_night(settings, run.run_id, run.as_of)
+    ControlState(settings.home).set_run(
+        run.run_id, "rebuilt", ended_at=datetime.now(UTC)
+    )
+    share(settings)
+    return {"run_id": run.run_id, "n_bytes": path.stat().st_size}
+
+
+@tells_health
 def dashboard(settings: Settings, run_id: str = "") -> Safe:
     """Write the pages from the published snapshot."""
     from rapport.dashboard import Notice, write_dashboard
 
     state = ControlState(settings.home)
-    runs = state.runs()
+    runs = state.nights()
     is_refused = bool(runs) and runs[-1].outcome == "refused"
     notice = Notice(
         tuple(notice_of(settings)),
@@ -385,16 +502,31 @@ def dashboard(settings: Settings, run_id: str = "") -> Safe:
     return {"n_pages": len(list(path.parent.glob("*.html")))}
 
 
+@tells_health
 def digest(settings: Settings, run_id: str = "") -> Safe:
     """Write the morning digest from the published snapshot and its signal log."""
     from rapport.dashboard import write_digest
 
-    runs = ControlState(settings.home).runs()
+    runs = ControlState(settings.home).nights()
     is_refused = bool(runs) and runs[-1].outcome == "refused"
     write_digest(settings, notice_of(settings), runs[-1].as_of if is_refused else None)
     share(settings)
+    _tidy_extracts(settings)
     _beat_if_good(settings)
     return {"n_digests": 1}
+
+
+def _tidy_extracts(settings: Settings) -> None:
+    """Enter which releases expired, and destroy the keys of studies long ended (A6).
+
+    A night does not hang on the researchers' ledger: a broken or busy one is left to them.
+    """
+    if not (settings.home / "extracts" / "ledger.jsonl").exists():
+        return
+    from rapport.extracts.lifecycle import note_expired
+
+    with suppress(RequestInvalid, WriterBusy):
+        note_expired(settings, datetime.now(UTC).date())
 
 
 def _beat_if_good(settings: Settings) -> None:
@@ -402,7 +534,7 @@ def _beat_if_good(settings: Settings) -> None:
     from rapport.heartbeat import beat
 
     state = ControlState(settings.home)
-    runs = state.runs()
+    runs = state.nights()
     if not runs or runs[-1].outcome != "published":
         return
     checks = state.checks(runs[-1].run_id)
@@ -412,13 +544,13 @@ def _beat_if_good(settings: Settings) -> None:
 def notice_of(settings: Settings) -> list[str]:
     """Return what waits for a person, in sentences for the pages."""
     state = ControlState(settings.home)
-    runs = state.runs()
+    runs = state.nights()
     notices = _gate_notices(settings, state, runs[-1]) if runs else []
     batches = {row["batch_id"] for row in state.refusals()}
     if batches:
         word = "delivery has" if len(batches) == 1 else "deliveries have"
         notices.append(f"{len(batches)} {word} rows or files in quarantine.")
-    return notices + waiting_or_broken(settings)[1]
+    return notices + waiting_or_broken(settings)[1] + alerts.standing(settings)
 
 
 def waiting_or_broken(settings: Settings) -> tuple[list[str], list[str]]:
@@ -547,17 +679,62 @@ def run_night(
     *,
     full_refresh: bool = False,
 ) -> str:
-    """Run the whole chain in this process; return the run's id."""
-    with writer_lock(settings.home), loaded_ahead(settings):
+    """Run the whole chain in this process; return the run's id.
+
+    A night that fails or is refused is told of before its error goes on.
+    """
+    try:
+        return _run_night(settings, as_of, known_on, full_refresh)
+    except (UsageError, WriterBusy):  # whoever asked reads it, and nothing began
+        raise
+    except Exception:
+        tell_of_failure(settings)
+        raise
+
+
+def tell_of_failure(settings: Settings) -> Safe:
+    """Tell of the last night, if it did not end well; the pages and the digest say so."""
+    is_told = alerts.tell_of_last_night(settings)
+    if is_told and published_path(settings).exists():
+        _write_pages_again(settings)
+    return {"n_told": int(is_told)}
+
+
+def check_morning(settings: Settings) -> Safe:
+    """Tell of a late snapshot and of late exports; the pages and the digest say so."""
+    n_told = alerts.tell_of_the_morning(settings, datetime.now(UTC))
+    if n_told and published_path(settings).exists():
+        _write_pages_again(settings)
+    return {"n_told": n_told}
+
+
+def _run_night(
+    settings: Settings, as_of: date | None, known_on: date | None, full_refresh: bool
+) -> str:
+    with writer_lock(settings.home):
         observe.log_to(settings.home / "logs")
-        with observe.step("ingest", "take deliveries in"):
-            ingest(settings)
-        run_id = start_run(settings, as_of, known_on)
-        observe.log_to(settings.home / "logs", run_id)
-        for name, label in STEPS.items():
-            with observe.step(name, label):
-                if name == "build":
-                    build(settings, run_id, full_refresh=full_refresh)
-                else:
-                    STEP_FUNCTIONS[name](settings, run_id)
+        log_weakened(settings)
+        if not full_refresh and known_on is None:
+            standing = standing_run(settings, as_of)
+            if standing is not None:
+                observe.say("  nothing new since the last night: its snapshot stands")
+                _run_steps(settings, standing, ("dashboard", "digest"))
+                return standing
+        with loaded_ahead(settings):
+            with observe.step("ingest", "take deliveries in"):
+                ingest(settings)
+            run_id = start_run(settings, as_of, known_on)
+            _run_steps(settings, run_id, STEPS, full_refresh=full_refresh)
     return run_id
+
+
+def _run_steps(
+    settings: Settings, run_id: str, names: Iterable[str], *, full_refresh: bool = False
+) -> None:
+    observe.log_to(settings.home / "logs", run_id)
+    for name in names:
+        with observe.step(name, STEPS[name]):
+            if name == "build":
+                build(settings, run_id, full_refresh=full_refresh)
+            else:
+                STEP_FUNCTIONS[name](settings, run_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 import time
@@ -36,7 +37,10 @@ FIELDS = frozenset(
         "line",
         "module",
         "n_batches",
+        "n_bytes",
         "n_checks",
+        "n_damaged",
+        "n_deleted",
         "n_failed",
         "n_files",
         "n_rows_blank",
@@ -76,6 +80,11 @@ def log_to(folder: Path, run_id: str | None = None) -> None:
     logging.getLogger().setLevel(logging.WARNING)
 
 
+def is_logging_to(folder: Path) -> bool:
+    """Tell whether the events of this process go into a folder."""
+    return _log_path == folder / "rapport.jsonl"
+
+
 def event(code: str, **fields: Loggable) -> None:
     """Write one structured log line; fields that could carry a value are dropped."""
     global dropped_fields
@@ -93,7 +102,8 @@ def event(code: str, **fields: Loggable) -> None:
         line[name] = safe
     if _log_path is None:
         return
-    with _log_path.open("a", encoding="utf-8") as log:
+    handle = os.open(_log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(handle, "a", encoding="utf-8") as log:
         log.write(json.dumps(line, separators=(",", ":")) + "\n")
 
 
@@ -277,16 +287,22 @@ _NAMES = re.compile(
 )
 
 
-def quiet_excepthook(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    """Print type, module and line of an unexpected error: its text may hold a value."""
+def place_of(trace: TracebackType | None) -> tuple[str, int]:
+    """Return the module and the line of ours in which an error came about."""
     module, line = "unknown", 0
     while trace is not None:
         name = trace.tb_frame.f_globals.get("__name__", "")
         if name.startswith("rapport"):
             module, line = name, trace.tb_lineno
         trace = trace.tb_next
+    return module, line
+
+
+def quiet_excepthook(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Print type, module and line of an unexpected error: its text may hold a value."""
+    module, line = place_of(trace)
     say(f"rapport: unexpected {kind.__name__} in {module}, line {line}")
     say(
         "  The text is not shown, since it may hold a value. The earlier snapshot stands."

@@ -1,19 +1,20 @@
 """``rapport purge client``: one person out of every store, proved by a search (A5).
 
 Each step can be repeated and changes nothing the second time. What was collected is kept
-in ``vault/purges/`` until the proof holds, so that the same command goes on after a kill.
+in ``vault/purges/``, sealed, until the proof holds, so that the same command goes on after
+a kill.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rapport import night, observe
 from rapport.errors import DiskFull, GateRefused, RapportError, UsageError, is_disk_full
@@ -22,19 +23,38 @@ from rapport.extracts.erasure import (
     releases_holding,
     supersede_releases,
 )
-from rapport.ingest.inbox import Found
-from rapport.ingest.rewrite import Person, Rewritten, rewrite_folder
+from rapport.ingest.inbox import Found, is_plain_file
+from rapport.ingest.load import Door
+from rapport.ingest.rewrite import (
+    IdPart,
+    IdRule,
+    Person,
+    rewrite_file,
+    rewrite_folder,
+)
 from rapport.mapping import BY_NAME, load_mapping
-from rapport.mapping.vendor import normal_header
+from rapport.mapping.vendor import FileMapping, normal_header
 from rapport.privacy import KeyRing, Vault, append_audit
-from rapport.privacy.scan import SHORTEST, Hit, search_folder
+from rapport.privacy.at_rest import disk_keys, is_sealed, keep_file, kept_file
+from rapport.privacy.purges import (
+    Change,
+    Collected,
+    Journal,
+    forget_proved,
+    next_seq,
+    seal,
+    settle,
+    unseal,
+)
+from rapport.privacy.scan import SHORTEST, search_folder
 from rapport.privacy.tombstones import add_tombstones, read_tombstones
 from rapport.settings import Settings
 from rapport.state import ControlState, Delivery, writer_lock
 from rapport.warehouse.connections import (
     built_paths,
+    leave_plain_folder,
+    plain_folder,
     published_path,
-    temp_folder,
 )
 from rapport.warehouse.erase import (
     erase_from_bronze,
@@ -42,24 +62,9 @@ from rapport.warehouse.erase import (
     keys_of_person,
     same_person,
 )
-from rapport.warehouse.tables import table_rows
+from rapport.warehouse.tables import files_with_short_ids, table_reader
 
-_IDENTIFYING = ("client", "administration")
-
-
-@dataclass(frozen=True)
-class Collected:
-    """What names the person, in memory and in the vault until the proof holds."""
-
-    seq: int
-    began_at: str
-    marks: tuple[str, ...]
-    ids: tuple[tuple[str, str], ...]  # (source, client id)
-    uids: tuple[str, ...]
-    keys: dict[str, list[str]]
-    was_published: bool
-    # Told before anything is altered, so that a second try tells them too.
-    releases: list[dict[str, str]]
+_IDENTIFYING = ("client", "administration", "episode", "session", "goal")
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,13 @@ class Purged:
     counts: dict[str, int]
     releases: tuple[dict[str, str], ...]
     left: tuple[str, ...]
+    unread: tuple[str, ...]
     is_published: bool
+
+    @property
+    def is_proved(self) -> bool:
+        """Tell whether every file was read and none holds a value."""
+        return not self.left and not self.unread
 
 
 def purge_client(
@@ -108,34 +119,39 @@ def _purge(
     settings: Settings, keys: KeyRing, collected: Collected, reason: str
 ) -> Purged:
     state, vault = ControlState(settings.home), Vault(settings.home)
+    journal = Journal(settings.home, collected.seq)
     with observe.step("purge", "rewrite inbox, quarantine and bronze"):
         add_tombstones(settings.home, collected.marks)
-        delivered, n_refused = _erase_delivered(settings, state, keys, collected)
+        _erase_delivered(settings, state, keys, collected, journal)
         every = {entity: set(found) for entity, found in collected.keys.items()}
-        hashes, n_rows, n_bytes = erase_from_bronze(settings, state, every)
-        counts = {
-            "delivered_files": delivered.n_files,
-            "delivered_files_removed": delivered.n_files_removed,
-            "delivered_rows": delivered.n_rows,
-            "delivered_bytes": delivered.n_bytes,
-            "refused_rows": n_refused,
-            "bronze_files": len(hashes),
-            "bronze_rows": n_rows,
-            "bronze_bytes": n_bytes,
-        }
-        counts["signals"] = state.erase_signals(
-            collected.keys["client"], datetime.now(UTC)
-        )
-        state.erase_first_seen(collected.keys.get("derived", []))
+        erase_from_bronze(settings, state, every, partial(journal.plan, "bronze"))
+        n_signals = state.erase_signals(collected.keys["client"], datetime.now(UTC))
+        derived = collected.keys.get("derived", [])
+        state.erase_first_seen(derived)
         state.rewrite()
     held = [release["release_id"] for release in collected.releases]
     supersede_releases(settings.home, held)
-    counts["cohort_files"] = forget_persons(settings.home, collected.uids)
+    n_cohorts = forget_persons(settings.home, collected.uids)
     _drop_built(settings)
-    vault.erase(collected.keys["client"], collected.keys.get("episode", ()))
+    # An episode that the builds made of sessions may have a subject of its own too.
+    vault.erase(
+        collected.keys["client"], {*collected.keys.get("episode", ()), *derived}
+    )
     is_published = _rebuild(settings, collected)
     with observe.step("purge", "search for what is left"):
-        left, scanned = _left(settings, collected)
+        found = _left(settings, state, keys, collected, journal)
+    changes = journal.changes()
+    counts = _counts(changes) | {"signals": n_signals, "cohort_files": n_cohorts}
+    done = Purged(
+        collected.seq,
+        len(collected.ids),
+        len({source for source, _ in collected.ids}),
+        counts,
+        tuple(collected.releases),
+        found.left,
+        found.unread,
+        is_published,
+    )
     proof = {
         "seq": collected.seq,
         "began_at": collected.began_at,
@@ -143,30 +159,33 @@ def _purge(
         "n_records": len(collected.ids),
         "counts": counts,
         "files": [
-            {"before": before, "after": after}
-            for before, after in [*delivered.hashes, *hashes]
+            {"before": change.before, "after": change.after} for change in changes
         ],
-        "scan": scanned,
+        "scan": found.counts,
         "releases": held,
     }
-    if not left:
-        _write_private(_proof_path(settings, collected.seq), proof)
-        _pending_path(settings, collected.seq).unlink()
+    # Before the proof: killed between, the same command goes on and logs once more, where
+    # the other way round an erasure could stand in no log.
     append_audit(
         settings.home,
         "purge_client",
         f"p_{collected.seq}",
-        reason if not left else f"not proved: {reason}",
+        reason if done.is_proved else f"not proved: {reason}",
     )
-    return Purged(
-        collected.seq,
-        len(collected.ids),
-        len({source for source, _ in collected.ids}),
-        counts,
-        tuple(collected.releases),
-        tuple(left),
-        is_published,
-    )
+    if done.is_proved:
+        settle(settings.home, collected.seq, proof)
+    return done
+
+
+def _counts(changes: Sequence[Change]) -> dict[str, int]:
+    """Return what was rewritten over all tries, by kind of store."""
+    counts = {"delivered_files_removed": sum(not c.after for c in changes)}
+    for kind in ("delivered", "refused", "bronze"):
+        mine = [change for change in changes if change.kind == kind]
+        counts[f"{kind}_files"] = sum(bool(change.after) for change in mine)
+        counts[f"{kind}_rows"] = sum(change.n_rows for change in mine)
+        counts[f"{kind}_bytes"] = sum(change.n_bytes for change in mine)
+    return counts
 
 
 # --- who it is ----------------------------------------------------------------------
@@ -176,12 +195,11 @@ def _collected(
     settings: Settings, keys: KeyRing, source: str, client_id: str
 ) -> Collected:
     """Collect what names the person; what a cut-off erasure collected is taken up."""
+    forget_proved(settings.home)
+    begun = unseal(settings.home, keys, source, client_id)
+    if begun is not None:
+        return begun
     marks = set(keys.tombstones(source, client_id))
-    folder = settings.home / "vault" / "purges"
-    for path in sorted(folder.glob("*.pending.json")):
-        said = _read_collected(path)
-        if marks.intersection(said.marks):
-            return said
     state, vault = ControlState(settings.home), Vault(settings.home)
     mine = vault.named([keys.row_key("client", source, client_id)])
     if not mine:
@@ -202,9 +220,8 @@ def _collected(
     every_mark = {
         mark for _, of, id_, _ in people for mark in keys.tombstones(of, id_)
     } | {keys.tombstone_of_key(key) for key in of_person.get("administration", ())}
-    done = [int(path.name.split(".")[0]) for path in folder.glob("*.json")]
     collected = Collected(
-        max(done, default=0) + 1,
+        next_seq(settings.home),
         datetime.now(UTC).isoformat(timespec="seconds"),
         tuple(sorted(every_mark)),
         tuple((of, id_) for _, of, id_, _ in people),
@@ -213,107 +230,125 @@ def _collected(
         published_path(settings).exists(),
         releases_holding(settings.home, [uid for *_, uid in people]),
     )
-    _write_private(_pending_path(settings, collected.seq), asdict(collected))
+    seal(settings.home, keys, collected)
     return collected
-
-
-def _read_collected(path: Path) -> Collected:
-    said: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    said["ids"] = tuple((source, id_) for source, id_ in said["ids"])
-    said["marks"], said["uids"] = tuple(said["marks"]), tuple(said["uids"])
-    return Collected(**said)
-
-
-def _pending_path(settings: Settings, seq: int) -> Path:
-    return settings.home / "vault" / "purges" / f"{seq}.pending.json"
-
-
-def _proof_path(settings: Settings, seq: int) -> Path:
-    return settings.home / "vault" / "purges" / f"{seq}.json"
-
-
-def _write_private(path: Path, said: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    building = path.with_name(f"{path.name}.building")
-    handle = os.open(building, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(said, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(building, path)
 
 
 # --- what was delivered -------------------------------------------------------------
 
 
 def _erase_delivered(
-    settings: Settings, state: ControlState, keys: KeyRing, collected: Collected
-) -> tuple[Rewritten, int]:
+    settings: Settings,
+    state: ControlState,
+    keys: KeyRing,
+    collected: Collected,
+    journal: Journal,
+) -> None:
     """Rewrite the inbox and the quarantine of each of the person's sources."""
-    total = Rewritten()
-    n_refused = 0
-    aside = temp_folder(settings) / "erase"
+    known = {delivery.batch_id: delivery for delivery in state.deliveries()}
+    _follow(state, journal)
+    before = journal.expected()
+    with _aside(settings) as aside, Door(settings, keys) as door:
+        for source in sorted({source for source, _ in collected.ids}):
+            person = _person(settings, keys, collected, source)
+            plan = partial(journal.plan, "delivered")
+            for path in sorted((settings.home / "inbox" / source).glob("*")):
+                if path.is_file() and is_plain_file(path):  # not yet in a delivery
+                    rewrite_file(path, person, aside, plan)
+            for folder in _folders(settings.home / "inbox" / source):
+                found = Found(source, folder.name, folder)
+                batch = keys.batch_id(source, folder.name)
+                if batch not in before:
+                    counts = _read_at_door(door, found, state, aside)
+                    before[batch] = (counts, _is_known(found, known.get(batch)))
+                    journal.expect(batch, counts, is_known=before[batch][1])
+                rewrite_folder(folder, person, aside, plan)
+                erase_from_tables(settings, folder, person, plan)
+                if before[batch][1]:
+                    # The ledger goes on knowing it, by its new bytes.
+                    state.remember_bytes(batch, found.digest(), found.stat_mark())
+            for folder in _folders(settings.home / "quarantine" / source):
+                _erase_refused(settings, state, folder, person, aside, journal)
+
+
+def _erase_refused(
+    settings: Settings,
+    state: ControlState,
+    folder: Path,
+    person: Person,
+    aside: Path,
+    journal: Journal,
+) -> None:
+    """Rewrite what was refused of one delivery; the ledger follows, even after a kill."""
+
+    def plan(path: Path, n_rows: int) -> None:
+        file = path.name.split(".")[0]
+        n_left = max(0, state.n_quarantined(folder.name, file) - n_rows)
+        journal.plan(
+            "refused", path, n_rows, batch_id=folder.name, file=file, n_left=n_left
+        )
+
+    erase_from_tables(settings, folder, person, plan)
+    _follow(state, journal)
+    rewrite_folder(folder, person, aside, partial(journal.plan, "refused"))
+    for path in sorted(folder.glob("*.refused")):
+        if is_sealed(path):
+            _rewrite_sealed(settings, path, person, aside, journal)
+
+
+def _rewrite_sealed(
+    settings: Settings, path: Path, person: Person, aside: Path, journal: Journal
+) -> None:
+    """Rewrite a refused file that is sealed: opened aside, and sealed again."""
+    opened = aside / path.name
+    opened.write_bytes(kept_file(settings.home, path))
+    rewritten: list[int] = []
+
+    def plan(_: Path, n_rows: int) -> None:
+        rewritten.append(n_rows)
+        journal.plan("refused", path, n_rows)
+
+    rewrite_file(opened, person, aside, plan)
+    if not opened.exists():
+        path.unlink()
+    elif rewritten:
+        keep_file(settings.home, path, opened.read_bytes())
+    opened.unlink(missing_ok=True)
+
+
+def _follow(state: ControlState, journal: Journal) -> None:
+    """Let the ledger know of refused rows that went; a kill may have come between."""
+    for batch, file, n_left in journal.refused_left():
+        state.count_erased_refusals(batch, file, n_left)
+
+
+@contextmanager
+def _aside(settings: Settings) -> Iterator[Path]:
+    """Lend an empty private folder for files that are taken apart."""
+    inbox = settings.home / "inbox"
+    largest = max((p.lstat().st_size for p in inbox.rglob("*")), default=0)
+    aside = plain_folder(settings, 3 * largest) / "erase"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(mode=0o700)
-    known = {delivery.batch_id: delivery for delivery in state.deliveries()}
-    for source in sorted({source for source, _ in collected.ids}):
-        person = _person(settings, keys, collected, source)
-        for folder in _folders(settings.home / "inbox" / source):
-            _erase_delivery(
-                settings, folder, source, person, keys, known, state, aside, total
-            )
-        for folder in _folders(settings.home / "quarantine" / source):
-            gone = erase_from_tables(settings, folder, person.client_ids)
-            for file, n in gone.items():
-                state.count_erased_refusals(folder.name, file, n)
-                n_refused += n
-            _add(total, rewrite_folder(folder, person, aside))
-    shutil.rmtree(aside, ignore_errors=True)
-    return total, n_refused
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        leave_plain_folder(settings, aside.parent)
 
 
-def _erase_delivery(
-    settings: Settings,
-    folder: Path,
-    source: str,
-    person: Person,
-    keys: KeyRing,
-    known: dict[str, Delivery],
-    state: ControlState,
-    aside: Path,
-    total: Rewritten,
-) -> None:
-    """Rewrite one delivery; the ledger goes on knowing it by its new bytes."""
-    found = Found(source, folder.name, folder)
-    batch = keys.batch_id(source, folder.name)
-    delivery = known.get(batch)
-    # A kill may have come between the rewrite and the ledger; the mark is made first.
-    mark = aside.parent / f"{batch}.rewriting"
-    was_same = delivery is not None and (
-        mark.exists()
-        or found.stat_mark() == delivery.stat_mark
-        or found.digest() == delivery.digest
+def _is_known(found: Found, delivery: Delivery | None) -> bool:
+    return delivery is not None and (
+        found.stat_mark() == delivery.stat_mark or found.digest() == delivery.digest
     )
-    if was_same:
-        mark.touch()
-    done = rewrite_folder(folder, person, aside)
-    done.n_rows += sum(
-        erase_from_tables(
-            settings, folder, person.client_ids, person.columns, person.is_part
-        ).values()
-    )
-    if was_same:
-        state.remember_bytes(batch, found.digest(), found.stat_mark())
-    mark.unlink(missing_ok=True)
-    _add(total, done)
 
 
-def _add(total: Rewritten, more: Rewritten) -> None:
-    total.n_files += more.n_files
-    total.n_rows += more.n_rows
-    total.n_files_removed += more.n_files_removed
-    total.n_bytes += more.n_bytes
-    total.hashes += more.hashes
+def _read_at_door(
+    door: Door, found: Found, state: ControlState, aside: Path
+) -> dict[str, tuple[int, int]]:
+    refused = aside / "refused"
+    shutil.rmtree(refused, ignore_errors=True)
+    return door.count_erased(found, state, refused)
 
 
 def _folders(parent: Path) -> list[Path]:
@@ -325,29 +360,59 @@ def _folders(parent: Path) -> list[Path]:
 def _person(
     settings: Settings, keys: KeyRing, collected: Collected, source: str
 ) -> Person:
-    parts = frozenset(collected.keys.get("administration", ()))
+    theirs = {entity: frozenset(found) for entity, found in collected.keys.items()}
     return Person(
         frozenset(id_ for of, id_ in collected.ids if of == source),
-        lambda text: keys.row_key("administration", source, text) in parts,
-        _id_columns(settings, source),
+        lambda entity, text: (
+            keys.row_key(entity, source, text) in theirs.get(entity, frozenset())
+        ),
+        _id_rules(settings, source),
     )
 
 
-def _id_columns(settings: Settings, source: str) -> dict[str, str]:
-    """Return which headers of a source hold clients and forms, as its mapping says."""
+def _id_rules(settings: Settings, source: str) -> tuple[IdRule, ...]:
+    """Return how the ids of people and of what hangs on them stand in a source's files."""
     mapping = load_mapping(settings.home, source)
-    found: dict[str, str] = {}
+    found: dict[IdRule, None] = {}
     for part in (*mapping.file, *mapping.preset) if mapping else ():
         for name in part.tables():
             for column in BY_NAME[name].columns:
+                # The other client of a link is of another source: its own row tells.
                 if column.kind != "id" or column.of not in _IDENTIFYING:
                     continue
-                for reference in part.sources_of(column.name):
-                    for one in reference.split("|"):
-                        header = one.removesuffix("?").rpartition(".")[2]
-                        if not one.startswith("="):
-                            found[normal_header(header)] = column.of
-    return found
+                if column.name == "other_client_id":
+                    continue
+                for references in _references(part, column.name):
+                    parts = [_id_part(part, reference) for reference in references]
+                    if all(p.headers or p.constant or p.is_optional for p in parts):
+                        rule = IdRule(
+                            part.match, column.of, tuple(parts), part.separator
+                        )
+                        found[rule] = None
+    return tuple(found)
+
+
+def _references(part: FileMapping, column: str) -> Iterator[tuple[str, ...]]:
+    if column in part.compose:
+        yield part.compose[column]
+    for reference in part.sources_of(column):
+        yield (reference,)
+    for form in part.questionnaire:
+        if column in form.columns:
+            yield (form.columns[column],)
+
+
+def _id_part(part: FileMapping, reference: str) -> IdPart:
+    """Return one part of an id; what is looked up in another file is not in this one."""
+    if reference.startswith("="):
+        return IdPart((), reference[1:])
+    joined = tuple(f"{join.name}." for join in part.join)
+    headers = tuple(
+        normal_header(one.removesuffix("?"))
+        for one in reference.removesuffix("?").split("|")
+        if not one.startswith(joined)
+    )
+    return IdPart(headers, is_optional=reference.endswith("?"))
 
 
 # --- what is built ------------------------------------------------------------------
@@ -392,34 +457,96 @@ def _rebuild(settings: Settings, collected: Collected) -> bool:
 # --- the proof ----------------------------------------------------------------------
 
 
-def _left(settings: Settings, collected: Collected) -> tuple[list[str], dict[str, int]]:
-    """Search everything for every collected value; return the files that hold one.
+@dataclass(frozen=True)
+class _Search:
+    """What the search came to: files that hold a value, files that nobody can read."""
 
-    Source ids shorter than the search can tell from chance are looked for in rows alone,
-    by the rewriting itself.
+    left: tuple[str, ...]
+    unread: tuple[str, ...]
+    counts: dict[str, int]
+
+
+def _left(
+    settings: Settings,
+    state: ControlState,
+    keys: KeyRing,
+    collected: Collected,
+    journal: Journal,
+) -> _Search:
+    """Search everything for every collected value, and read each delivery once more.
+
+    A source id of fewer than 8 characters can't be told from chance in bytes. Below the
+    door its keys are looked for in its stead, which stand in every row of the person;
+    where ids themselves lie (what was delivered, the vault), the columns of ids are read.
     """
-    keys = {key for found in collected.keys.values() for key in found}
-    values = sorted(keys | set(collected.uids))
-    ids = sorted({id_ for _, id_ in collected.ids if len(id_) >= SHORTEST})
+    hidden = {key for found in collected.keys.values() for key in found}
+    values = sorted(hidden | set(collected.uids))
+    every = sorted({id_ for _, id_ in collected.ids})
+    long = [id_ for id_ in every if len(id_) >= SHORTEST]
+    short = [id_ for id_ in every if len(id_) < SHORTEST]
     named = {f"key {n}": value for n, value in enumerate(values)}
-    named |= {f"id {n}": value for n, value in enumerate(ids)}
+    named |= {f"id {n}": value for n, value in enumerate(long)}
+    aside = plain_folder(settings, 1 << 30)
     found = search_folder(
         settings.home,
         named,
-        table_rows,
-        whole=[f"id {n}" for n in range(len(ids))],
-        aside=temp_folder(settings),
+        table_reader(settings.home),
+        whole=[f"id {n}" for n in range(len(long))],
+        aside=aside,
     )
-    own = _pending_path(settings, collected.seq).relative_to(settings.home).as_posix()
-    hits: list[Hit] = [hit for hit in found.hits if hit.path != own]
-    return sorted({hit.path for hit in hits}), {
-        "n_values": len(named),
-        "n_short_ids": len({id_ for _, id_ in collected.ids}) - len(ids),
-        "n_files": found.n_files,
-        "n_rows": found.n_rows,
-        "n_hits": len(hits),
-        "n_undecoded": len(found.undecoded),
-    }
+    leave_plain_folder(settings, aside)
+    left = {hit.path for hit in found.hits}
+    n_cells = 0
+    if short:
+        holding, n_cells = files_with_short_ids(
+            settings.home, short, disk_keys(settings.home)
+        )
+        left |= holding
+    in_delivery, n_read = _left_at_door(settings, state, keys, collected, journal)
+    return _Search(
+        tuple(sorted(left | in_delivery)),
+        tuple(sorted(found.undecoded)),
+        {
+            "n_values": len(named),
+            "n_short_ids": len(short),
+            "n_short_id_cells": n_cells,
+            "n_files": found.n_files,
+            "n_rows": found.n_rows,
+            "n_rows_at_door": n_read,
+            "n_hits": len(found.hits),
+            "n_undecoded": len(found.undecoded),
+        },
+    )
+
+
+def _left_at_door(
+    settings: Settings,
+    state: ControlState,
+    keys: KeyRing,
+    collected: Collected,
+    journal: Journal,
+) -> tuple[set[str], int]:
+    """Return the deliveries in which the door still finds the person.
+
+    Ids may be composed of cells, or stand in another file that rows are looked up in: so
+    each table must also have lost as many rows as the door had found to be theirs.
+    """
+    left: set[str] = set()
+    n_read = 0
+    before = journal.expected()
+    with _aside(settings) as aside, Door(settings, keys) as door:
+        for source in sorted({source for source, _ in collected.ids}):
+            for folder in _folders(settings.home / "inbox" / source):
+                found = Found(source, folder.name, folder)
+                now = _read_at_door(door, found, state, aside)
+                was, _ = before.get(keys.batch_id(source, folder.name), ({}, False))
+                n_read += sum(n_rows for n_rows, _ in now.values())
+                if any(n for _, n in now.values()) or any(
+                    n_rows - now.get(table, (0, 0))[0] < n_theirs
+                    for table, (n_rows, n_theirs) in was.items()
+                ):
+                    left.add(f"inbox/{source}/{folder.name}")
+    return left, n_read
 
 
 def opaque_place(path: str) -> str:

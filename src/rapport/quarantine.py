@@ -18,7 +18,7 @@ from rapport.ingest.reasons import PAGE, REASONS
 from rapport.privacy import append_audit
 from rapport.settings import Settings
 from rapport.state import ControlState, Delivery
-from rapport.warehouse.connections import scratch
+from rapport.warehouse.connections import parquet, scratch
 
 _MOST_ROWS = 100
 _LONGEST_VALUE = 200
@@ -163,9 +163,9 @@ class _Rows:
                     found += [
                         number
                         for (number,) in con.execute(
-                            "select row_no::bigint from read_parquet(?)"
+                            f"select row_no::bigint from {parquet(path)}"
                             f" where {condition} order by 1 limit {_MOST_ROWS}",
-                            [str(path), argument],
+                            [argument],
                         ).fetchall()
                     ]
         return sorted(set(found))[:_MOST_ROWS]
@@ -185,7 +185,7 @@ def _cells(
     con: duckdb.DuckDBPyConnection, path: Path, file: str
 ) -> list[dict[str, Any]]:
     rows = con.execute(
-        f"select * from read_parquet(?) order by row_no limit {_MOST_ROWS}", [str(path)]
+        f"select * from {parquet(path)} order by row_no limit {_MOST_ROWS}"
     )
     names = [column[0] for column in rows.description or []]
     found = []

@@ -6,19 +6,22 @@ import json
 import platform
 import shutil
 import sys
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from importlib import metadata
 from typing import Any
 
 from rapport import observe
+from rapport.encryption import plain_files
 from rapport.errors import RapportError
 from rapport.ingest.inbox import discover
 from rapport.ingest.reasons import PAGE, meaning_of
 from rapport.night import waiting_or_broken
 from rapport.privacy import KeyRing, verify_audit
+from rapport.privacy.at_rest import disk_keys
 from rapport.privacy.backup import needs_backup
 from rapport.settings import Settings, setting_sources
-from rapport.sharing import group_id, too_open
+from rapport.sharing import group_id, researcher_group_id, too_open
 from rapport.state import ControlState
 from rapport.validate import (
     describe_finding,
@@ -27,7 +30,8 @@ from rapport.validate import (
     load_waivers,
     received_on,
 )
-from rapport.warehouse import open_published, published_path
+from rapport.warehouse import in_memory, open_published, published_path
+from rapport.warehouse.integrity import damage_of
 
 _MOST_LINES = 20
 
@@ -75,7 +79,7 @@ def quarantine_lines(settings: Settings, refusals: set[tuple[Any, ...]]) -> list
 def status_of(settings: Settings) -> dict[str, Any]:
     """Return what a monitor or a person asks in the morning, as plain data."""
     state = ControlState(settings.home)
-    runs, deliveries = state.runs(), state.deliveries()
+    runs, deliveries = state.nights(), state.deliveries()
     last = runs[-1] if runs else None
     ledger = state.ledger()
     names = ("in", "loaded", "quarantined", "filtered", "footer", "blank")
@@ -134,7 +138,11 @@ def status_of(settings: Settings) -> dict[str, Any]:
         },
         "heartbeat": _heartbeat(settings),
         "quarantine": refusals,
-        "extracts": {"waiting": extracts, "notices": ledger_notices},
+        "extracts": {
+            "waiting": extracts,
+            "notices": ledger_notices,
+            "ended_studies": [] if ledger_notices else _ended_studies(settings),
+        },
         "notices": [dict(row) for row in state.notices()],
         "open_signals": _open_signals(settings),
         "needs_person": bool(
@@ -145,6 +153,25 @@ def status_of(settings: Settings) -> dict[str, Any]:
             or (last is not None and last.outcome == "refused")
         ),
     }
+
+
+def _ended_studies(settings: Settings) -> list[dict[str, Any]]:
+    """Return the studies whose use has ended, and what became of their keys."""
+    if not (settings.home / "extracts" / "ledger.jsonl").exists():
+        return []
+    from rapport.extracts.lifecycle import studies
+
+    today = datetime.now(UTC).date()
+    return [
+        {
+            "study": study.name,
+            "ends_on": study.ends_on.isoformat(),
+            "key_until": study.key_until.isoformat(),
+            "has_key": study.has_key,
+        }
+        for study in studies(settings.home)
+        if study.ends_on < today
+    ]
 
 
 def _failed_checks(
@@ -362,6 +389,9 @@ def print_status(found: dict[str, Any]) -> None:
         print(f"  extract     {id_} waits for approval: rapport extract review {id_}")
     for line in found["extracts"]["notices"]:
         print(f"  extract     {line}")
+    for row in found["extracts"]["ended_studies"][:_MOST_LINES]:
+        what = f"goes on {row['key_until']}" if row["has_key"] else "is destroyed"
+        print(f"  study       {row['study']} ended on {row['ends_on']}: its key {what}")
     seen: dict[str, int] = {}
     for row in found["notices"]:
         seen[row["reason"]] = seen.get(row["reason"], 0) + max(1, row["n_rows"])
@@ -431,6 +461,22 @@ def print_summary(settings: Settings, run_id: str) -> None:
     )
 
 
+def print_house(steps: list[dict[str, Any]]) -> None:
+    """Print what housekeeping came to, a line a step, on stdout."""
+    for step in steps:
+        if not step["ok"]:
+            print(f"✗ {step['step']}: {step['error']}")
+            print(f"    Next: {step['next']}")
+            continue
+        said = ", ".join(
+            f"{value:,} {name.removeprefix('n_').replace('_', ' ')}"
+            if isinstance(value, int)
+            else f"{name.replace('_', ' ')} {value}"
+            for name, value in step["counts"].items()
+        )
+        print(f"✓ {step['step']}: {said}")
+
+
 def doctor_findings(settings: Settings) -> dict[str, Any]:
     """Check the machine and the folders; each finding says how to mend it."""
     checks: list[dict[str, Any]] = []
@@ -470,6 +516,7 @@ def doctor_findings(settings: Settings) -> dict[str, Any]:
         )
     try:
         group_id(settings)
+        researcher_group_id(settings)
     except RapportError as error:
         add("shared group", False, error.message, error.next_step)
     try:
@@ -478,12 +525,21 @@ def doctor_findings(settings: Settings) -> dict[str, Any]:
         add("row key", True, "readable, and the one of this vault")
     except RapportError as error:
         add("row key", False, error.message, error.next_step)
+    _add_encryption(settings, add, warn)
     if needs_backup(settings.home):
         warn(
             "vault backup",
             "none is younger than the newest key",
             "rapport vault backup --out FILE (docs/how-to/back-up-the-vault.md)",
         )
+    damage, lines = damage_of(settings)
+    said = [*map(str, damage), *lines]
+    add(
+        "files",
+        not said,
+        "every file is what rapport wrote" if not said else "; ".join(said[:5]),
+        "docs/runbooks/corrupt-file.md",
+    )
     broken = verify_audit(settings.home, _audit_copies(settings))
     add(
         "audit log",
@@ -498,6 +554,41 @@ def doctor_findings(settings: Settings) -> dict[str, Any]:
         "settings": [{"name": s.name, "origin": s.origin} for s in setting_sources()],
         "checks": checks,
     }
+
+
+def _add_encryption(
+    settings: Settings,
+    add: Callable[[str, bool, str, str], None],
+    warn: Callable[[str, str, str], None],
+) -> None:
+    """Say whether what lies on the disk is encrypted as it is set, and by which key."""
+    security = settings.security
+    if not security.encrypt_at_rest:
+        return
+    try:
+        with in_memory(disk_keys(settings.home)):
+            plain = plain_files(settings)
+    except RapportError as error:
+        add("encryption", False, error.message, error.next_step)
+        return
+    add(
+        "encryption",
+        not plain,
+        f"{len(plain)} files lie plain" if plain else "all that is to be is encrypted",
+        "run rapport night: it begins by encrypting them",
+    )
+    if security.key_file is None:
+        warn(
+            "key",
+            "lies on the disk that it encrypts: whoever takes the disk has it",
+            "point security.key_file at a mounted secret (docs/how-to/encrypt-the-disk.md)",
+        )
+    if "published" in security.shared_read:
+        warn(
+            "shared snapshot",
+            "its group cannot open it: only who reads the vault can",
+            "take published out of security.shared_read",
+        )
 
 
 def _audit_copies(settings: Settings) -> set[str]:

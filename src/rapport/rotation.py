@@ -14,21 +14,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rapport import night, observe
+from rapport.encryption import settle_encryption
 from rapport.errors import GateRefused, UsageError
+from rapport.files import write_whole
 from rapport.privacy import Vault, append_audit
 from rapport.privacy.keys import (
+    REBUILD,
     ROTATION,
     activate_key,
     chain_of,
     chained_key,
     create_key,
+    enter_mounted,
+    held_master,
     master_of,
+    mounted_masters,
     row_purpose,
 )
+from rapport.privacy.purges import is_pending
 from rapport.settings import Settings
 from rapport.state import ControlState, writer_lock
 from rapport.warehouse.connections import built_paths, published_path
-from rapport.warehouse.rekey import rekey_bronze
+from rapport.warehouse.integrity import require_sound_bronze, seal_bronze
+from rapport.warehouse.rekey import derived_episodes, rekey_bronze
 
 
 @dataclass(frozen=True)
@@ -45,20 +53,23 @@ def rotate_key(settings: Settings, reason: str) -> Rotated:
     """Key everything below the door again under a new master.
 
     Raises:
-        UsageError: the key is mounted, there is none, or there is no reason (exit 2).
+        UsageError: there is no key, no reason, or no next key in the mounted secret
+            (exit 2).
         DiskFull: no room; the same command goes on.
     """
     vault = settings.home / "vault"
-    if settings.security.key_file is not None:
-        raise UsageError(
-            "the key is mounted (security.key_file): rotate it where it is managed"
-        )
     if len(reason.strip()) < 5:
         raise UsageError("a reason of at least 5 characters is needed; it is logged")
     with writer_lock(settings.home):
+        if (vault / REBUILD).exists():
+            # All is under the new key but the snapshot: a kill came while it was built.
+            night.open_keys(settings)
+            kid = chain_of(vault / "keys" / "keyring.json")[-1]["kid"]
+            return Rotated(kid, 0, 0, _rebuild(settings))
         under_way = _started(settings, vault, reason)
         kid = under_way.kid
-        row = row_purpose(master_of(vault, kid))
+        master = _next_master(settings, vault, under_way)
+        row = row_purpose(master)
         state = ControlState(settings.home)
 
         def rekey(key: str) -> str:
@@ -67,16 +78,25 @@ def rotate_key(settings: Settings, reason: str) -> Rotated:
         n_rows = n_bytes = 0
         if not state.is_rotated(kid):
             with observe.step("rotate", "key bronze and the signal log again"):
-                done = rekey_bronze(settings, state, kid, rekey)
+                done = rekey_bronze(settings, state, master, kid, rekey)
                 state.rotate(kid, done.paths, done.keys, datetime.now(UTC))
             n_rows, n_bytes = done.n_rows, done.n_bytes
-        Vault(settings.home).rotate(under_way.generation, rekey)
+        # Here, not in the step: a kill may have come right after that was remembered.
+        seal_bronze(settings, state)
+        made = derived_episodes(settings, rekey)
+        Vault(settings.home).rotate(
+            under_way.generation, lambda key: made.get(key) or rekey(key)
+        )
         state.rewrite()
         _drop_old(settings, state)
         activate_key(vault, kid)
+        settle_encryption(settings)
         append_audit(settings.home, "vault_rotate", kid, under_way.reason)
-        (vault / ROTATION).unlink()
-        is_published = _rebuild(settings) if under_way.was_published else False
+        if under_way.was_published:
+            os.replace(vault / ROTATION, vault / REBUILD)
+        else:
+            (vault / ROTATION).unlink()
+        is_published = under_way.was_published and _rebuild(settings)
     return Rotated(kid, n_rows, n_bytes, is_published)
 
 
@@ -102,6 +122,16 @@ def _started(settings: Settings, vault: Path, reason: str) -> _UnderWay:
                 next_step="the first rapport night makes it",
             )
         night.open_keys(settings)
+        if is_pending(settings.home):
+            raise UsageError(
+                "an erasure is not proved yet, and knows its person by today's keys;"
+                " nothing was changed",
+                next_step="run the same rapport purge client again, then rotate",
+                reason="erasure_incomplete",
+            )
+        # What is written under the next key is known by its new bytes, damaged or not.
+        state = ControlState(settings.home)
+        require_sound_bronze(settings, state, [d.batch_id for d in state.deliveries()])
         generation = len(chain_of(vault / "keys" / "keyring.json"))
         under_way = _UnderWay(
             f"k{generation + 1}",
@@ -109,17 +139,36 @@ def _started(settings: Settings, vault: Path, reason: str) -> _UnderWay:
             reason,
             published_path(settings).exists(),
         )
-        building = path.with_suffix(".building")
-        handle = os.open(building, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(under_way), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(building, path)
+        if settings.security.key_file is not None:
+            _mounted_next(settings, under_way)
+        write_whole(path, json.dumps(asdict(under_way)))
     kids = [entry["kid"] for entry in chain_of(vault / "keys" / "keyring.json")]
     if under_way.kid not in kids:
-        create_key(vault, under_way.kid, "pending")
+        if settings.security.key_file is None:
+            create_key(vault, under_way.kid, "pending")
+        else:
+            enter_mounted(vault, under_way.kid, _mounted_next(settings, under_way))
     return under_way
+
+
+def _next_master(settings: Settings, vault: Path, under_way: _UnderWay) -> bytes:
+    if settings.security.key_file is None:
+        return master_of(vault, under_way.kid)
+    return held_master(vault, under_way.kid, _mounted_next(settings, under_way))
+
+
+def _mounted_next(settings: Settings, under_way: _UnderWay) -> bytes:
+    """Return the key that whoever manages the mounted secret put behind the others."""
+    assert settings.security.key_file is not None
+    masters = mounted_masters(settings.security.key_file)
+    if len(masters) <= under_way.generation:
+        raise UsageError(
+            "the key is mounted, and its secret holds no next key; nothing was changed",
+            next_step="append 32 random bytes to the secret (docs/how-to/rotate-the-key.md),"
+            " then run the same command",
+            reason="next_key_missing",
+        )
+    return masters[under_way.generation]
 
 
 def _drop_old(settings: Settings, state: ControlState) -> None:
@@ -147,12 +196,10 @@ def _rebuild(settings: Settings) -> bool:
     )
     for name, label in night.STEPS.items():
         with observe.step(name, label):
-            if name == "publish":
-                # No row of it has a key in common with the new one: nothing to compare.
-                published_path(settings).unlink(missing_ok=True)
             try:
                 night.STEP_FUNCTIONS[name](settings, run_id)
             except GateRefused:
                 published_path(settings).unlink(missing_ok=True)
+                (settings.home / "vault" / REBUILD).unlink()
                 return False
     return True

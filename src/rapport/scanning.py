@@ -10,8 +10,8 @@ from rapport.errors import UsageError
 from rapport.privacy.scan import read_list, search_folder
 from rapport.settings import Settings
 from rapport.state import writer_lock
-from rapport.warehouse.connections import temp_folder
-from rapport.warehouse.tables import table_rows
+from rapport.warehouse.connections import leave_plain_folder, plain_folder
+from rapport.warehouse.tables import table_reader
 
 # Where what was delivered, and who it is of, may lie.
 EXPECTED = ("inbox", "quarantine", "vault")
@@ -37,10 +37,15 @@ def scan_home(settings: Settings, list_: Path) -> dict[str, Any]:
             next_step="write one string a line, each of at least 8 characters",
         ) from None
     own = list_.resolve()
+    aside = plain_folder(settings, 1 << 30)
     with writer_lock(settings.home):
         found = search_folder(
-            settings.home, canaries, table_rows, aside=temp_folder(settings)
+            settings.home,
+            canaries,
+            table_reader(settings.home),
+            aside=aside,
         )
+    leave_plain_folder(settings, aside)
     hits: dict[tuple[str, str], set[str]] = {}
     for hit in found.hits:
         if settings.home / hit.path != own:

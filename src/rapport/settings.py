@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -36,8 +37,23 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 SOURCE_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,40}$")
 _ENV_PREFIX = "RAPPORT_"
 _PASSPHRASE = "RAPPORT_VAULT_PASSPHRASE"
+# dbt scrubs what is named so from whatever it writes.
+_DBT_KEY = "DBT_ENV_SECRET_RAPPORT_KEY"
 _ENV_NOT_SETTINGS = {"RAPPORT_HOME", _PASSPHRASE}
 RECORDED = "process_changes.toml"
+
+
+@dataclass(frozen=True)
+class Retired:
+    """A setting of an earlier version: its new name, or none, and why."""
+
+    heir: str | None
+    why: str
+
+
+# Settings that were renamed or taken away, by their whole old name: each is told with its
+# heir, and `rapport upgrade` writes a copy with the new names. None so far.
+RETIRED: dict[str, Retired] = {}
 
 Method = Literal[
     "default_rc3",
@@ -75,10 +91,13 @@ class WeakerWhen:
     """Marks a setting that guards something: moved this way, its rule holds less.
 
     Each such move is an entry of the audit log (privacy.md A4). ``longer`` is a list that
-    gains a member, ``other`` any change at all.
+    gains a member, ``other`` any change at all; ``kept_longer`` and ``kept_shorter`` are
+    days of which 0 keeps for good.
     """
 
-    moved: Literal["higher", "lower", "longer", "false", "other"]
+    moved: Literal[
+        "higher", "lower", "longer", "false", "other", "kept_longer", "kept_shorter"
+    ]
 
     def is_weaker(self, now: Any, before: Any) -> bool:
         """Tell whether a value guards less than the one before."""
@@ -86,6 +105,10 @@ class WeakerWhen:
             return bool(now > before)
         if self.moved == "lower":
             return bool(now < before)
+        if self.moved == "kept_longer":
+            return bool((now or math.inf) > (before or math.inf))
+        if self.moved == "kept_shorter":
+            return bool((now or math.inf) < (before or math.inf))
         if self.moved == "longer":
             return bool(set(now) - set(before))
         if self.moved == "false":
@@ -247,6 +270,7 @@ class Warehouse(_Section):
     threads: int = Field(2, ge=1, le=64)
     history_nights: int = Field(14, ge=0)
     history_months: int = Field(13, ge=0)
+    min_free_gb: float = Field(0.25, ge=0, le=10_000)
 
 
 class Gate(_Section):
@@ -265,10 +289,26 @@ class Gate(_Section):
     doubled_share: Annotated[float, _HIGHER] = Field(0.45, gt=0, lt=1)
     share_moves: Annotated[float, _HIGHER] = Field(0.3, gt=0, lt=1)
     min_rows: Annotated[int, _HIGHER] = Field(20, ge=1)
+    memory_limit: str = Field("1500MB", pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB)$")
     silent_days: Annotated[int, _HIGHER] = Field(3, ge=1, le=90)
     max_waiver_days: Annotated[int, _HIGHER] = Field(31, ge=1, le=366)
     heartbeat_url: str | None = Field(None, pattern=r"^https?://[^\s]+$")
     heartbeat_timeout_seconds: float = Field(5.0, gt=0, le=60)
+
+
+class Retention(_Section):
+    """How many days things are kept; 0 keeps them for good (privacy.md A6).
+
+    ``inbox_days`` run from the publication, ``quarantine_days`` from the last change of
+    what was refused, ``audit_days`` are of the audit log and the proofs of erasures.
+    """
+
+    inbox_days: Annotated[int, WeakerWhen("kept_longer")] = Field(90, ge=0)
+    quarantine_days: Annotated[int, WeakerWhen("kept_longer")] = Field(90, ge=0)
+    logs_days: int = Field(90, ge=0)
+    lineage_days: int = Field(90, ge=0)
+    airflow_days: int = Field(90, ge=0)
+    audit_days: Annotated[int, WeakerWhen("kept_shorter")] = Field(2190, ge=0)
 
 
 # What charts over time draw (quality_improvement.md 2): the first word of their ids, and
@@ -366,10 +406,13 @@ class Security(_Section):
     """Keys and who may read what is published (privacy.md A2, A3)."""
 
     key_file: Path | None = None
+    encrypt_at_rest: Annotated[bool, WeakerWhen("false")] = False
     shared_read: Annotated[
-        tuple[Literal["published", "dashboard", "digest"], ...], WeakerWhen("longer")
+        tuple[Literal["published", "dashboard", "digest", "releases"], ...],
+        WeakerWhen("longer"),
     ] = ()
     shared_group: Annotated[str | None, WeakerWhen("other")] = None
+    researcher_group: Annotated[str | None, WeakerWhen("other")] = None
 
 
 @dataclass(frozen=True)
@@ -387,6 +430,46 @@ class Extracts(_Section):
     approvers: tuple[Annotated[str, Field(min_length=2, max_length=80)], ...] = ()
     approval_days: int = Field(30, ge=1, le=365)
     zip3_withheld: tuple[Annotated[str, Field(pattern=r"^\d{3}$")], ...] = ()
+
+
+_Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class Live(_Section):
+    """The live system: when it works, and where its web page stands."""
+
+    host: Annotated[Literal["127.0.0.1", "::1", "0.0.0.0"], WeakerWhen("other")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, _Whole] = Field(8080, ge=1, le=65535)
+    timezone: Zone = "UTC"
+    nightly_at: _Clock = "03:30"
+    morning_at: _Clock = "06:30"
+    sweep_minutes: Annotated[Literal[5, 10, 15, 20, 30], _Whole] = 15
+    deadline_minutes: int = Field(180, ge=1, le=1440)
+    database_url_file: Path | None = None
+
+
+class Alerts(_Section):
+    """Who hears of a night that failed, was refused or is late (no patient value)."""
+
+    webhook_url: str | None = Field(None, pattern=r"^https?://[^\s]+$")
+    email_to: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = ()
+    email_from: str = Field("rapport@localhost", pattern=r"^[^@\s]+@[^@\s]+$")
+    smtp_host: str = Field("localhost", min_length=1)
+    smtp_port: int = Field(25, ge=1, le=65535)
+    smtp_starttls: Annotated[bool, WeakerWhen("false")] = False
+    smtp_user: str | None = None
+    smtp_password_file: Path | None = None
+    timeout_seconds: float = Field(10.0, gt=0, le=60)
+
+
+_guarded: dict[Path, Security] = {}
+
+
+def security_of(home: Path) -> Security:
+    """Return how a RAPPORT_HOME is guarded, by the settings last read of it."""
+    return _guarded.get(home, Security())
 
 
 class Settings(_Section):
@@ -413,6 +496,13 @@ class Settings(_Section):
     qi: Quality = Quality()
     security: Security = Security()
     extracts: Extracts = Extracts()
+    retention: Retention = Retention()
+    live: Live = Live()
+    alerts: Alerts = Alerts()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Let stores that are given their folder alone ask how it is guarded."""
+        _guarded[self.home] = self.security
 
     @property
     def project_root(self) -> Path:
@@ -513,6 +603,16 @@ def home_of(environ: Mapping[str, str] = os.environ) -> Path:
 def passphrase_of(environ: Mapping[str, str] = os.environ) -> str:
     """Return the passphrase of a vault's backup that the environment holds, or none."""
     return environ.get(_PASSPHRASE, "")
+
+
+def give_dbt_key(key: str, environ: MutableMapping[str, str] = os.environ) -> None:
+    """Put the key of encrypted files where dbt's plugin finds it, in this process alone."""
+    environ[_DBT_KEY] = key
+
+
+def dbt_key_of(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the key of encrypted files that dbt's process was given, in base64."""
+    return environ[_DBT_KEY]
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -642,5 +742,9 @@ def _problems(error: ValidationError) -> list[str]:
         what = problem["msg"]
         if problem["type"] == "extra_forbidden":
             what = "no such setting"
+            if where in RETIRED:
+                heir, why = RETIRED[where].heir, RETIRED[where].why
+                what = f"is {heir} now ({why})" if heir else f"is retired ({why})"
+                what += "; rapport upgrade writes a corrected copy"
         lines.append(f"  {where}: {what}")
     return lines

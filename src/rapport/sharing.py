@@ -11,8 +11,9 @@ from rapport.errors import UsageError
 from rapport.settings import Settings
 
 FOLDERS = ("published", "dashboard", "digest")
+RELEASES = "releases"
 # Others deliver into the inbox, and the sample is public.
-_NOT_OURS = ("inbox", "sample", "extracts")
+_NOT_OURS = ("inbox", "sample")
 
 
 def group_id(settings: Settings) -> int | None:
@@ -21,14 +22,27 @@ def group_id(settings: Settings) -> int | None:
     Raises:
         UsageError: this machine has no such group (exit 2).
     """
-    name = settings.security.shared_group
+    return _group(settings.security.shared_group, "shared_group")
+
+
+def researcher_group_id(settings: Settings) -> int | None:
+    """Return the number of the group that may read releases: their own, or the shared one.
+
+    Raises:
+        UsageError: this machine has no such group (exit 2).
+    """
+    own = settings.security.researcher_group
+    return group_id(settings) if own is None else _group(own, "researcher_group")
+
+
+def _group(name: str | None, setting: str) -> int | None:
     if name is None:
         return None
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError:
         raise UsageError(
-            "security.shared_group: this machine has no such group",
+            f"security.{setting}: this machine has no such group",
             next_step="make the group, or correct rapport.toml; rapport doctor checks it",
             reason="group_unknown",
         ) from None
@@ -40,8 +54,10 @@ def share(settings: Settings) -> None:
     Raises:
         UsageError: no such group, or one that this user is not of (exit 2).
     """
-    shared = settings.security.shared_read
+    shared = [name for name in settings.security.shared_read if name != RELEASES]
     group = group_id(settings) if shared else None
+    _let_through(settings)
+    share_releases(settings)
     for name in FOLDERS:
         folder = settings.home / name
         if not folder.is_dir():
@@ -53,9 +69,57 @@ def share(settings: Settings) -> None:
                 path.chmod(0o750 if is_folder else 0o640)
             elif path.stat().st_mode & 0o077:
                 path.chmod(0o700 if is_folder else 0o600)
-    if shared:
-        _give(settings.home, group)
-        settings.home.chmod(0o710)  # to pass through, not to list
+
+
+def share_releases(settings: Settings) -> None:
+    """Open released packages and their public keys to the researchers, or close them.
+
+    What is built and not released, requests and the ledger stay closed in any case.
+
+    Raises:
+        UsageError: no such group, or one that this user is not of (exit 2).
+    """
+    folder = settings.home / "extracts"
+    if not folder.is_dir():
+        return
+    is_shared = RELEASES in settings.security.shared_read
+    group = researcher_group_id(settings) if is_shared else None
+    for path in released(folder):
+        for each in _below(path):
+            is_folder = each.is_dir()
+            if is_shared:
+                _give(each, group)
+                each.chmod(0o750 if is_folder else 0o640)
+            elif each.stat().st_mode & 0o077:
+                each.chmod(0o700 if is_folder else 0o600)
+        for each in {path.parent, folder}:
+            if is_shared:
+                _give(each, group)
+                each.chmod(0o710)
+            elif each.stat().st_mode & 0o077:
+                each.chmod(0o700)
+    _let_through(settings)
+
+
+def released(folder: Path) -> list[Path]:
+    """List what of ``extracts/`` researchers may hold: released packages, public keys."""
+    keys = folder / "keys"
+    return [*sorted(folder.glob("*/release")), *([keys] if keys.is_dir() else [])]
+
+
+def _let_through(settings: Settings) -> None:
+    """Let readers pass through the home, not list it.
+
+    A folder has one group: where researchers have their own, everyone may pass.
+    """
+    shared = settings.security.shared_read
+    if not shared:
+        return
+    groups = [group_id(settings)] if set(shared) != {RELEASES} else []
+    if RELEASES in shared:
+        groups.append(researcher_group_id(settings))
+    _give(settings.home, groups[0])
+    settings.home.chmod(0o710 if len(set(groups)) == 1 else 0o711)
 
 
 def _give(path: Path, group: int | None) -> None:
@@ -77,15 +141,27 @@ def too_open(settings: Settings) -> tuple[list[str], list[str]]:
     A shared folder may be read by its group, and by nobody else.
     """
     shared = settings.security.shared_read
+    extracts = settings.home / "extracts"
+    readable: set[Path] = set()
+    passed: set[Path] = set()
+    if RELEASES in shared:
+        for path in released(extracts):
+            readable.update(_below(path))
+            passed.update((path.parent, extracts))
     found: list[str] = []
     delivered: list[str] = []
     for path in sorted(settings.home.iterdir()):
         if path.is_symlink() or path.name in _NOT_OURS[1:]:
             continue
-        wrong = 0o027 if path.name in shared else 0o077
-        places = delivered if path.name in _NOT_OURS else found
         for each in _below(path):
+            is_delivered = path.name in _NOT_OURS or each.is_relative_to(
+                extracts / "requests"
+            )
+            wrong = 0o027 if path.name in shared or each in readable else 0o077
+            if each in passed:
+                wrong = 0o067
             if each.stat().st_mode & wrong:
+                places = delivered if is_delivered else found
                 places.append(each.relative_to(settings.home).as_posix())
     return found, delivered
 

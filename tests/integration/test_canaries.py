@@ -25,6 +25,7 @@ import pytest
 
 from conftest import Home
 from lib.canaries import Hit, Scan, search_bytes, search_folder
+from rapport.state import ControlState
 
 AS_OF = "2026-06-30"
 # Where a canary may lie: in what was delivered and in what was refused.
@@ -329,7 +330,11 @@ class CanaryNight:
         home.deliver(f"d1-{plant.kept('delivery_name')}", clinic(plant))
         home.deliver("d2-bad-rows", bad_rows(plant))
         home.deliver("d3-no-header", headerless(plant))
-        home.deliver("d4-unknown", unknown_file(plant))
+        unknown = home.deliver("d4-unknown", unknown_file(plant), is_complete=False)
+        (unknown / plant.kept("folder_name")).mkdir()
+        inner = unknown / plant["folder_name"] / f"{plant.plant('inner_file_name')}.csv"
+        inner.write_text(csv_of(("client_id",), (plant.plant("inner_cell"),)))
+        (unknown / "_SUCCESS").touch()
         home.deliver("d5-workbook", {"clients.xlsx": workbook(plant)})
         home.deliver("d6-zip", {f"{plant.kept('zip_name')}.zip": archive(plant)})
         home.deliver("d7-lines", {"diagnoses.ndjson": ndjson(plant)})
@@ -363,11 +368,21 @@ class CanaryNight:
         self.run("quarantine", "retry", listed[0]["batch_id"], check=4)
 
     def bad_cast(self) -> None:
-        """Build from a text where a model's contract has a number: the engine quotes it."""
+        """Build from a text where a model's contract has a number: the engine quotes it.
+
+        Airflow runs the tasks: its own log and metadata lie in the home that is searched.
+        """
         with self._below_the_door("birth_year"):
-            said = self.run("build", "--as-of", AS_OF, check=1)
+            done = subprocess.run(
+                [sys.executable, "-m", "rapport.airflow_night"],
+                env={**os.environ, "RAPPORT_HOME": str(self.home.path)},
+                capture_output=True, check=False,
+            )  # fmt: skip
+            self.said.append(("airflow_night", done.stdout + b"\n" + done.stderr))
             self.scan("after the bad cast")
-        assert "dim_client" in said.stderr
+        assert done.returncode == 1, done.stderr
+        log = (self.home.path / "logs" / "airflow.log").read_text("utf-8")
+        assert "dim_client" in log and "Traceback" in log
 
     def refused_night(self) -> None:
         """Let a critical check fail on rows that hold canaries."""
@@ -391,8 +406,15 @@ class CanaryNight:
         with duckdb.connect() as con:
             con.execute(f"create table rows as select * replace ({said}) from '{file}'")
             con.execute(f"copy rows to '{file}' (format parquet)")
+        self._forget_bytes()
         yield
         file.write_bytes(good)
+        self._forget_bytes()
+
+    def _forget_bytes(self) -> None:
+        """Let the ledger take bronze for its own: whoever writes there may write here."""
+        with ControlState(self.home.path)._transaction() as con:
+            con.execute("update bronze_file set digest = null")
 
     def scan(self, moment: str) -> None:
         self.scans[moment] = search_folder(self.home.path, self.plant)

@@ -4,17 +4,14 @@ import csv
 import io
 import json
 import re
-import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import duckdb
 import pytest
 
 from conftest import ROOT, Home
-from lib.small_nights import settings_of, small_night
+from lib.small_nights import settings_of
 
-SAMPLE = ROOT / "data" / "sample"
 HOW_TO = ROOT / "docs" / "how-to" / "read-an-explanation.md"
 # Planted: a late repair; one that stayed unrepaired; a last-minute drop; a stall; and one
 # too small to be told from error.
@@ -51,11 +48,8 @@ class Sample:
 
 
 @pytest.fixture(scope="module")
-def sample(new_home: Callable[[str], Home]) -> Sample:
-    home = new_home("explained")
-    shutil.copytree(SAMPLE / "inbox", home.path / "inbox")
-    small_night(home, "2026-06-30")
-    return Sample(home)
+def sample(sample_home: Home) -> Sample:
+    return Sample(sample_home)
 
 
 def _flat(text: str) -> str:

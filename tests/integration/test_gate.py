@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from conftest import ROOT, Home
 from lib.faults import FAULTS
 from lib.good_night import lay_good_night
 from lib.history_faults import HISTORY_FAULTS, N_PUBLISHED, NIGHTS, Sources, batch
+from rapport.settings import load_settings
 from rapport.validate import Check, Gate, decide, load_suites
+from rapport.validate.gate import engine_limits
 
 ON = load_suites(ROOT)
 CHECKS = {check.id: check for check in ON}
@@ -31,6 +34,7 @@ def gate() -> Iterator[Gate]:
 @pytest.fixture(scope="session")
 def built(new_home: Callable[[str], Home]) -> Home:
     home = new_home("built")
+    home.lay_key()
     shutil.copytree(ROOT / "data" / "sample" / "inbox", home.path / "inbox")
     home.run("ingest")
     home.run("build", "--as-of", "2026-06-30")
@@ -46,6 +50,28 @@ def good(built: Home, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
     laid = Sources(tmp_path_factory.mktemp("sources") / "home")
     laid.lay(n_published=0)
+    return laid
+
+
+@pytest.fixture(scope="session")
+def sound_night(
+    sources: Sources, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[int], Sources]:
+    """Return a maker of a night after so many published ones, which breaks nothing yet."""
+
+    @cache
+    def laid(n_published: int) -> Sources:
+        folder = tmp_path_factory.mktemp("sound")
+        night = Sources.copied(sources, folder / "home")
+        if n_published:
+            night.publish(n_published)
+            night.forget_nights(after=n_published)
+            # A copy is judged: what was measured once is not measured again.
+            judged = Sources.copied(night, folder / "judged")
+            judged.judge()
+            assert failing_history(judged) == set()
+        return night
+
     return laid
 
 
@@ -109,19 +135,10 @@ _CHANGED = re.compile(r"(?:update|insert into|delete from|alter table) (\w+\.\w+
 
 @pytest.mark.parametrize("name", OF_HISTORY)
 def test_a_faulty_delivery_fails_its_expectation_alone(
-    gate: Gate, sources: Sources, tmp_path: Path, name: str
+    gate: Gate, sound_night: Callable[[int], Sources], tmp_path: Path, name: str
 ) -> None:
-    """The same night without the fault breaks none."""
     check, n_published = CHECKS[name], N_PUBLISHED.get(name, NIGHTS)
-    night = Sources.copied(sources, tmp_path / "home")
-    if n_published:
-        night.publish(n_published)
-        night.forget_nights(after=n_published)
-        night.judge()
-        assert failing_history(night) == set()
-        night = Sources.copied(sources, tmp_path / "faulty")
-        night.publish(n_published)
-        night.forget_nights(after=n_published)
+    night = Sources.copied(sound_night(n_published), tmp_path / "home")
     night.change(*HISTORY_FAULTS[name])
     night.judge()
     assert failing_history(night) == {name}
@@ -231,6 +248,64 @@ def test_a_check_that_errors_is_no_pass_and_keeps_no_words(
     assert status["client_birth_year_plausible"] == "error"
     assert "Zzyzx" not in json.dumps(verdicts)
     assert decide(ON, verdicts, []).refused
+
+
+def test_an_error_takes_no_other_check_of_its_table_with_it(
+    gate: Gate, good: dict[str, Path], tmp_path: Path
+) -> None:
+    """The checks of a table are counted in one scan; each keeps a verdict of its own.
+
+    One condition names a column that is gone and one casts a text that is no number, so the
+    scan can't run; a third is broken, and the rest hold.
+    """
+    broken = shutil.copy(good["candidate"], tmp_path / "broken.duckdb")
+    table = "alliance.fct_rupture"
+    with duckdb.connect(broken) as con:
+        con.execute(f"alter table {table} drop column shape")
+        con.execute(f"alter table {table} alter drop_ratio type varchar")
+        con.execute(f"update {table} set drop_ratio = 'Zzyzx Canary'")
+        con.execute(f"update {table} set first_seen_at = timestamp '1950-01-01'")
+    verdicts = gate.judge({"candidate": broken})
+    of_table = [v for v in verdicts if v["table_name"] == table]
+    by_status = {
+        status: {v["check_name"] for v in of_table if v["status"] == status}
+        for status in ("error", "fail", "pass")
+    }
+    assert by_status["error"] == {"rupture_shape_agrees", "rupture_drop_adds_up"}
+    assert by_status["fail"] == {"rupture_first_seen_after_onset"}
+    assert len(by_status["pass"]) == sum(c.table == table for c in ON) - 3 > 5
+    assert "Zzyzx" not in json.dumps(verdicts)
+
+
+def test_no_check_holds_every_row_against_every_row(good: dict[str, Path]) -> None:
+    """Such a plan is harmless on a sample, and takes hours on ten million items."""
+    squared = []
+    for database, path in good.items():
+        with duckdb.connect(path, read_only=True) as con:
+            con.execute("set timezone = 'UTC'")
+            squared += [
+                check.id
+                for check in ON
+                if check.database == database
+                for _, plan in con.execute(f"explain {check.broken_rows}").fetchall()
+                if "BLOCKWISE_NL_JOIN" in plan
+            ]
+    assert squared == []
+
+
+def test_the_engine_keeps_to_the_limits_of_the_settings(
+    gate: Gate, good: dict[str, Path], built: Home
+) -> None:
+    """What can't be had within them is an error, never a pass."""
+    limits = engine_limits(load_settings({"RAPPORT_HOME": str(built.path)}))
+    assert limits["memory_limit"] == "1500MB"
+    assert limits["temp_directory"] == str(built.path / "warehouse" / "tmp")
+    asked, names = {"candidate": good["candidate"]}, ["score_session_agrees"]
+    (kept,) = gate.judge(asked, names, limits)
+    assert kept["status"] == "pass"
+    starved = limits | {"memory_limit": "4MB", "temp_directory": ""}
+    (verdict,) = gate.judge(asked, names, starved)
+    assert verdict["status"] == "error"
 
 
 def test_canaries_in_failing_rows_appear_in_no_result(

@@ -68,9 +68,12 @@ _RESOLVED = (
     "rupture_key = (select min(rupture_key) from alliance.fct_rupture"
     " where status = 'resolved' and method = 'default_rc3')"
 )
+# One that no work came after: that work would disagree with it too.
 _UNREPAIRED = (
     "rupture_key = (select min(rupture_key) from alliance.fct_rupture"
-    " where status = 'unresolved_at_close' and method = 'default_rc3')"
+    " where status = 'unresolved_at_close' and method = 'default_rc3' and rupture_key"
+    " not in (select after_rupture from alliance.fct_strengthening"
+    " where after_rupture is not null))"
 )
 # A plain row of the alliance: both views, no rupture about, well inside its band.
 _PLAIN = (

@@ -30,7 +30,7 @@ def _probe_session(place: int, key: str) -> str:
         f" date '2026-05-04' + {7 * place} as session_date, timestamp"
         f" '2026-05-04 15:07:00' + interval {7 * place} day as started_at,"
         f" '{status}' as status) from core.fct_session"
-        " where session_number is not null limit 1"
+        " where session_number is not null and modality = 'individual' limit 1"
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 
+from lib.parsed import lent_parse
 from rapport import night
 from rapport.mapping.canonical import BY_NAME
 from rapport.settings import Settings, load_settings
@@ -74,7 +75,8 @@ def key_of(settings: Settings, source: str) -> Callable[[str, str], str]:
 def build_marts(settings: Settings, as_of: date) -> Tables:
     """Build once; return every row of the published schemas of measures."""
     run_id = night.start_run(settings, as_of)
-    night.build(settings, run_id)
+    with lent_parse(settings.home):
+        night.build(settings, run_id)
     with duckdb.connect(str(candidate_path(settings)), read_only=True) as con:
         names = con.execute(
             "select schema_name || '.' || table_name from duckdb_tables()"

@@ -7,7 +7,10 @@ import sys
 import threading
 from pathlib import Path
 
+import psutil
+
 from lib.snapshots import fingerprint
+from rapport.state import ControlState, writer_lock
 
 
 class Reader(threading.Thread):
@@ -38,10 +41,11 @@ class Reader(threading.Thread):
         self.join()
 
 
-def start_night(home: Path, as_of: str) -> subprocess.Popen:
+def start_night(home: Path, as_of: str, *options: str) -> subprocess.Popen:
     """Start ``rapport night`` in a process group of its own."""
+    rapport = str(Path(sys.executable).with_name("rapport"))
     return subprocess.Popen(
-        [str(Path(sys.executable).with_name("rapport")), "night", "--as-of", as_of],
+        [rapport, "night", "--as-of", as_of, *options],
         env={**os.environ, "RAPPORT_HOME": str(home)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -49,23 +53,60 @@ def start_night(home: Path, as_of: str) -> subprocess.Popen:
     )
 
 
-def kill_night(home: Path, as_of: str, after_s: float, *, group: bool) -> bool:
+def kill_night(home: Path, as_of: str, after_s: float, whom: str) -> bool:
     """Start a night and SIGKILL it; return whether it was still running.
 
     Args:
         home: RAPPORT_HOME.
         as_of: the night's date.
         after_s: when to kill, seconds.
-        group: kill its child processes too; else only the one that leads.
+        whom: the process that leads, its whole ``group``, or a ``child`` alone (dbt or
+            the gate); a night that lost a child ends by itself, well or not.
     """
     night = start_night(home, as_of)
     try:
         night.wait(timeout=after_s)
     except subprocess.TimeoutExpired:
-        if group:
+        if whom == "child":
+            children = psutil.Process(night.pid).children(recursive=True)
+            if not children:
+                whom = "group"
+            else:
+                # Which one is as random as the moment.
+                children[int(after_s * 1000) % len(children)].kill()
+        if whom == "group":
             os.killpg(night.pid, signal.SIGKILL)
-        else:
+        elif whom == "leader":
             night.kill()
         night.wait()
         return True
     return False
+
+
+def left_behind(home: Path) -> list[str]:
+    """Return what a night must not leave: half files, a lock, rows in no sum, processes."""
+    with writer_lock(home):  # raises when somebody holds it
+        state = ControlState(home)
+    known = {relative for _, _, relative, *_ in state.bronze_digests()}
+    bronze = home / "bronze"
+    found = [p.relative_to(home).as_posix() for p in home.rglob("*.building*")]
+    found += [
+        f"bronze/{path.relative_to(bronze)} is in no ledger"
+        for path in bronze.rglob("*.parquet")
+        if path.relative_to(bronze).as_posix() not in known
+    ]
+    found += [
+        "a row is in no sum" for row in state.ledger() if row[4] != sum(row[5:10])
+    ]
+    return found + [f"a process: {name}" for name in _processes_of(home)]
+
+
+def _processes_of(home: Path) -> list[str]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("RAPPORT_HOME") == str(home):
+                found.append(process.name())
+        except (psutil.AccessDenied, psutil.NoSuchProcess):
+            continue
+    return found

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import duckdb
 
+from rapport.warehouse import open_snapshot
+
 # These record when the pipeline learned something (contract §5, 2).
 _NIGHTS = {
     "ops.run", "ops.check_result", "ops.delivery", "ops.signal_log",
@@ -14,8 +16,7 @@ _NIGHTS = {
 
 def published(home: Path) -> dict[str, list[tuple]]:
     """Return every published table, rows sorted, but those that remember nights."""
-    path = home / "published" / "rapport.duckdb"
-    with duckdb.connect(path, read_only=True) as con:
+    with open_snapshot(home / "published" / "rapport.duckdb") as con:
         names = con.execute(
             "select schema_name || '.' || table_name from duckdb_tables() order by 1"
         ).fetchall()

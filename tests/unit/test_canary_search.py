@@ -182,12 +182,41 @@ def test_a_canary_that_lies_across_two_pieces_is_found(
     assert len(search_folder(tmp_path, CANARY).hits) == 20
 
 
-def test_a_record_number_counts_only_where_it_stands_alone(tmp_path: Path) -> None:
-    (tmp_path / "longer.csv").write_text("CLIENT-100\nXCLIENT-10\n")
-    (tmp_path / "itself.csv").write_text("a,CLIENT-10,b\n")
-    (tmp_path / "wide.txt").write_bytes("CLIENT-100".encode("utf-16-le"))
+@pytest.mark.parametrize("n_before", range(3))
+def test_a_record_number_counts_only_where_it_stands_alone(
+    tmp_path: Path, n_before: int
+) -> None:
+    """In each way of writing it: a longer number that holds it is another person's."""
+
+    def written(text: str) -> dict[str, bytes]:
+        raw = text.encode()
+        return {
+            "plain": raw,
+            "wide": text.encode("utf-16-le"),
+            "hex": raw.hex().encode(),
+            "base64": base64.b64encode(raw),
+            "url": base64.urlsafe_b64encode(raw).rstrip(b"="),
+        }
+
+    filler = "." * n_before
+    for number, text in enumerate(
+        (f"{filler}CLIENT-100", f"{filler}XCLIENT-10", f"{filler}CLIENT-10_")
+    ):
+        for form, said in written(text).items():
+            (tmp_path / f"longer{number}-{form}").write_bytes(said)
+    for form, said in written(f"{filler}CLIENT-10,b").items():
+        (tmp_path / f"itself-{form}").write_bytes(said)
+    for form, said in written(f"{filler}CLIENT-10").items():
+        (tmp_path / f"itself-alone-{form}").write_bytes(said)
     found = scan_folder(tmp_path, {"1": "CLIENT-10"}, table_rows, whole=["1"])
-    assert {hit.path for hit in found.hits} == {"itself.csv"}
+    assert {hit.path for hit in found.hits} == {
+        path.name for path in tmp_path.glob("itself*")
+    }
+
+
+def test_it_finds_a_letter_with_its_accent_apart(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes("Zoe\u0308 Kestrel".encode())
+    assert search_folder(tmp_path, {"name": "Zo\u00eb Kestrel"}).hits
 
 
 def test_the_command_tells_files_and_numbers_and_never_the_string(home: Home) -> None:

@@ -311,6 +311,46 @@ def test_quality_says_the_ledger_and_the_checks(pages: dict[str, Page]) -> None:
     ]
 
 
+def test_quality_draws_how_long_each_night_ran_and_what_came_in_for_it(
+    tmp_path: Path,
+) -> None:
+    """A delivery is of the first night that began after it was picked up."""
+    rows = Service().rows
+    rows["ops.run"] = [
+        {"run_id": "r_a", "as_of": date(2026, 6, 13), "outcome": "published",
+         "started_at": "2026-06-13 06:00:00", "ended_at": "2026-06-13 06:03:00"},
+        {"run_id": "r_b", "as_of": date(2026, 6, 14), "outcome": "refused",
+         "started_at": "2026-06-14 06:00:00", "ended_at": "2026-06-14 06:01:30"},
+        {"run_id": "r_c", "as_of": date(2026, 6, 1), "outcome": "rebuilt",
+         "started_at": "2026-06-14 09:00:00", "ended_at": "2026-06-14 09:30:00"},
+    ]  # fmt: skip
+    picked_up = ("2026-06-13 05:59:00", "2026-06-14 06:00:00", "2026-06-15 06:00:01")
+    [first], [ledger] = rows["ops.delivery"], rows["ops.row_ledger"]
+    rows["ops.delivery"] = [
+        first | {"delivery_id": f"b_{n}", "picked_up_at": at}
+        for n, at in enumerate(picked_up)
+    ]
+    rows["ops.row_ledger"] = [
+        ledger | {"delivery_id": f"b_{n // 2}", "rows_in": 10 * n, "rows_loaded": n}
+        for n in range(6)
+    ]
+    page = read_page(written(tmp_path / "home", rows, Notice())["quality.html"])
+    figure = page.figure("run_times")
+    assert figure.sentence == (
+        "2 of the last 3 nights were published. The longest ran 5.00 minutes, the last 5.00."
+    )
+    assert figure.desc == figure.sentence
+    assert figure.tables == [[
+        {"as_of": "2026-06-13", "outcome": "published", "run_minutes": "3.00"},
+        {"as_of": "2026-06-14", "outcome": "refused", "run_minutes": "1.50"},
+        {"as_of": "2026-06-15", "outcome": "published", "run_minutes": "5.00"},
+    ]]  # fmt: skip
+    figure = page.figure("row_counts")
+    assert figure.sentence == ("0 rows came in for the last night, 60 for the last 3.")
+    assert [row["rows_in"] for row in figure.tables[0]] == ["10", "50", "0"]
+    assert [row["rows_loaded"] for row in figure.tables[0]] == ["1", "5", "0"]
+
+
 def test_a_failed_check_says_why_it_is_asked_and_what_to_do(
     pages: dict[str, Page],
 ) -> None:

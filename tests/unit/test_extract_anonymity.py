@@ -92,7 +92,15 @@ def test_diagnoses_fall_into_blocks_of_the_icd_10() -> None:
     assert diagnosis_block("icd11", "6B40") == "other"
     assert diagnosis_block("icd10", "free text") == "other"
     assert diagnosis_block("icd10", None) == "missing"
+    assert diagnosis_block("icd10", "M17.1") == "M15-M19"  # the innermost block
+    assert diagnosis_block("icd10", "Z69.11") == "other"  # of ICD-10-CM alone
     listed = levels.blocks()
+    assert len(listed) == 263
+    assert [block for block, _, _ in listed if block[0] == "F"] == [
+        "F00-F09", "F10-F19", "F20-F29", "F30-F39", "F40-F48", "F50-F59", "F60-F69",
+        "F70-F79", "F80-F89", "F90-F98", "F99-F99",
+    ]  # fmt: skip
+    assert all(block == f"{first}-{last}" for block, first, last in listed)
     assert all(first <= last for _, first, last in listed)
     by_first = sorted(listed, key=lambda block: block[1])
     assert all(a[2] < b[1] for a, b in pairwise(by_first))

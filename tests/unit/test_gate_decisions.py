@@ -271,3 +271,20 @@ def test_every_check_says_why_and_what_to_do() -> None:
     for check in load_suites(ROOT):
         for text in (check.expected, check.why, check.advice):
             assert len(text) > 15, check.id
+
+
+@pytest.mark.parametrize(
+    "said", ["where: n < 0, query: 'select 1 from {batch}'", "column: n"]
+)
+def test_a_check_of_rows_says_either_a_condition_or_a_query(
+    tmp_path: Path, said: str
+) -> None:
+    suite = tmp_path / "expectations" / "suites" / "marts" / "one.yml"
+    suite.parent.mkdir(parents=True)
+    suite.write_text(
+        "layer: marts\ndatabase: candidate\nexpectations:\n"
+        f"  - {{id: one, table: core.one, kind: no_rows, {said}, severity: info,\n"
+        "     owner: maintainer, expected: a, why: b, advice: c}\n"
+    )
+    with pytest.raises(RapportError, match=r"one: unknown or wrong where \(or query\)"):
+        load_suites(tmp_path)

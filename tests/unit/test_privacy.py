@@ -150,6 +150,39 @@ def test_shared_folders_are_open_to_their_group_and_the_rest_to_nobody(
     assert too_open(settings)[0] == ["bronze/file", "published/file"]
 
 
+def test_released_packages_are_open_to_researchers_and_what_waits_to_nobody(
+    tmp_path: Path,
+) -> None:
+    for name in ("q_1/release/data", "q_1/build", "q_2/build", "keys", "requests"):
+        (tmp_path / "extracts" / name).mkdir(parents=True)
+        (tmp_path / "extracts" / name / "file").touch()
+    (tmp_path / "extracts" / "ledger.jsonl").touch()
+    for path in [*(tmp_path / "extracts").rglob("*"), tmp_path / "extracts"]:
+        path.chmod(0o700 if path.is_dir() else 0o600)
+
+    def modes(*names: str) -> list[int]:
+        folder = tmp_path / "extracts"
+        return [(folder / name).stat().st_mode & 0o777 for name in names]
+
+    settings_file = tmp_path / "rapport.toml"
+    settings_file.write_text('[security]\nshared_read = ["releases"]\n')
+    settings_file.chmod(0o600)
+    settings = load_settings({"RAPPORT_HOME": str(tmp_path)})
+    share(settings)
+    assert modes(".", "q_1", "keys", "keys/file") == [0o710, 0o710, 0o750, 0o640]
+    assert modes("q_1/release", "q_1/release/data/file") == [0o750, 0o640]
+    closed = ("q_1/build", "q_2", "q_2/build/file", "ledger.jsonl", "requests")
+    assert not [mode for mode in modes(*closed) if mode & 0o077]
+    assert too_open(settings) == ([], [])
+    (tmp_path / "extracts" / "q_1" / "build").chmod(0o750)
+    assert too_open(settings)[0] == ["extracts/q_1/build"]
+    settings_file.write_text("")
+    off = load_settings({"RAPPORT_HOME": str(tmp_path)})
+    assert "extracts/q_1/release" in too_open(off)[0]
+    share(off)
+    assert not [mode for mode in modes(".", "q_1/release", "keys/file") if mode & 0o077]
+
+
 def test_a_group_that_is_not_there_stops_before_anything_is_published(
     tmp_path: Path,
 ) -> None:
@@ -157,6 +190,11 @@ def test_a_group_that_is_not_there_stops_before_anything_is_published(
         '[security]\nshared_read = ["published"]\nshared_group = "no-such-group"\n'
     )
     with pytest.raises(UsageError, match="no such group"):
+        share(load_settings({"RAPPORT_HOME": str(tmp_path)}))
+    (tmp_path / "rapport.toml").write_text(
+        '[security]\nshared_read = ["releases"]\nresearcher_group = "no-such-group"\n'
+    )
+    with pytest.raises(UsageError, match=r"researcher_group: this machine"):
         share(load_settings({"RAPPORT_HOME": str(tmp_path)}))
 
 

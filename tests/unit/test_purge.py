@@ -1,6 +1,5 @@
 """Erasure: one person out of every store, whatever the files, and kept out."""
 
-import errno
 import gzip
 import io
 import json
@@ -17,10 +16,10 @@ from lib.canaries import search_folder
 from lib.documented import documented, run_here
 from lib.small_nights import settings_of
 from rapport import night, purge
-from rapport.errors import DiskFull, UsageError
+from rapport.errors import UsageError
 from rapport.extracts.difference import keep_persons, kept_persons, persons_path
 from rapport.extracts.ledger import record, standings
-from rapport.ingest.rewrite import Person, rewrite_folder
+from rapport.ingest.rewrite import IdPart, IdRule, Person, rewrite_folder
 from rapport.privacy import KeyRing, Vault
 from rapport.state import ControlState
 from rapport.warehouse import in_memory
@@ -210,41 +209,6 @@ def test_rows_that_arrive_again_stay_out_and_are_counted(clinic: Home) -> None:
     assert {hit.canary for hit in search_folder(clinic.path, hidden).hits} == {"1", "2"}
 
 
-@pytest.mark.parametrize(
-    "step", ["erase_from_bronze", "releases_holding", "_drop_built", "search_folder"]
-)
-def test_the_same_command_goes_on_after_a_kill(
-    clinic: Home, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    def kill(*arguments: object, **more: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(purge, step, kill)
-        with pytest.raises(KeyboardInterrupt):
-            erase(clinic)
-    done = erase(clinic)
-    assert done.left == () and done.seq == 1
-    assert places(clinic, GONE, FORM) == set()
-    state = ControlState(clinic.path)
-    assert all(row[4] == sum(row[5:10]) for row in state.ledger())
-    assert [p.name for p in (clinic.path / "vault/purges").iterdir()] == ["1.json"]
-
-
-def test_a_full_disk_stops_it_and_the_same_command_goes_on(
-    clinic: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*arguments: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("rapport.ingest.rewrite._replace", full)
-        with pytest.raises(DiskFull):
-            erase(clinic)
-    assert erase(clinic).left == ()
-    assert places(clinic, GONE, FORM) == set()
-
-
 def test_an_unknown_client_changes_nothing_and_an_erased_one_is_told(
     clinic: Home,
 ) -> None:
@@ -325,14 +289,116 @@ def test_what_the_search_still_finds_is_told_and_not_called_proved(
 
 def test_a_short_id_takes_no_other_persons_rows_with_it(tmp_path: Path) -> None:
     """Client 2 goes; a score of 2 and a list in one line do not."""
-    person = Person(frozenset(["2"]), lambda text: False, {"client_id": "client"})
+    rule = IdRule("*", "client", (IdPart(("client_id",)),))
+    person = Person(frozenset(["2"]), lambda entity, text: False, (rule,))
     (tmp_path / "aside").mkdir()
     folder = tmp_path / "d1"
     folder.mkdir()
     (folder / "a.csv").write_text("client_id,value\n1,2\n2,1\n")
     (folder / "b.ndjson").write_text('{"client_id": 1, "value": 2}\n{"client_id": 2}\n')
     (folder / "c.json").write_text('[{"client_id": 1, "value": 2}, {"client_id": "2"}]')
-    rewrite_folder(folder, person, tmp_path / "aside")
+    rewrite_folder(folder, person, tmp_path / "aside", lambda path, n_rows: None)
     assert (folder / "a.csv").read_text() == "client_id,value\n1,2\n"
     assert (folder / "b.ndjson").read_text() == '{"client_id": 1, "value": 2}\n'
     assert json.loads((folder / "c.json").read_text()) == [{"client_id": 1, "value": 2}]
+
+
+COMPOSED = """
+description = "ids of two columns, and rows that name their client in another file"
+[[file]]
+match = "people.csv"
+table = "clients"
+columns = { sex = "sex" }
+compose = { client_id = ["site", "no"] }
+[[file]]
+match = "visits.csv"
+table = "sessions"
+columns = { session_id = "visit", therapist_id = "by", started_at = "at", status = "status" }
+compose = { client_id = ["site", "no"] }
+[[file]]
+match = "codes.csv"
+table = "diagnoses"
+columns = { code = "code", recorded_on = "on" }
+compose = { client_id = ["visited.site", "visited.no"] }
+join = [{ name = "visited", match = "visits.csv", on = { ref = "ref" } }]
+"""
+
+
+@pytest.fixture
+def west(home: Home) -> Home:
+    """Take in a source whose ids are short, and stand in no cell."""
+    (home.path / "mappings").mkdir(parents=True)
+    (home.path / "mappings" / "west.toml").write_text(COMPOSED)
+    home.deliver("d1", {
+        "people.csv": table("site | no | sex\nA | 7 | f\nA | 70 | m\nB | 7 | f"),
+        "visits.csv": table(
+            "visit | site | no | by | at | status\n"
+            "V1 | A | 7 | T1 | 2026-03-02T10:00 | attended\n"
+            "V2 | A | 70 | T1 | 2026-03-02T11:00 | attended\n"
+            "V3 | B | 7 | T1 | never | attended\n"
+            "V4 | A | 7 | T1 | never | attended"),
+    }, source="west")  # fmt: skip
+    night.ingest(settings_of(home))
+    return home
+
+
+def test_a_composed_id_is_erased_row_by_row_and_its_neighbours_stay(west: Home) -> None:
+    """Of A|7 nothing is left, in refused rows neither; A|70 and B|7 are other people."""
+    refused = west.path / "quarantine" / "west"
+    assert erase(west, "A|7", source="west").is_proved
+    folder = west.path / "inbox" / "west" / "d1"
+    assert (folder / "people.csv").read_text() == "site,no,sex\nA,70,m\nB,7,f\n"
+    assert "V1" not in (folder / "visits.csv").read_text()
+    assert "V4" not in (folder / "visits.csv").read_text()
+    with duckdb.connect() as con:
+        rows = con.execute(f"from read_parquet('{refused}/*/*.rows.parquet')").fetchall()  # fmt: skip
+    assert len(rows) == 1 and "V3" in rows[0]
+    assert {row[2] for row in Vault(west.path).people()} == {"A|70", "B|7"}
+    proof = json.loads((west.path / "vault/purges/1.json").read_text())
+    assert proof["scan"]["n_short_ids"] == 1 and proof["scan"]["n_rows_at_door"] > 0
+    assert proof["counts"]["refused_rows"] == 1
+
+
+def test_rows_that_name_their_person_in_another_file_are_not_called_erased(
+    west: Home,
+) -> None:
+    west.deliver("d2", {
+        "visits.csv": table("visit | ref | site | no | by | at | status\n"
+                            "V5 | R5 | A | 7 | T1 | 2026-04-02T10:00 | attended"),
+        "codes.csv": table("ref | code | on\nR5 | F43.10 | 2026-04-02"),
+    }, source="west")  # fmt: skip
+    night.ingest(settings_of(west))
+    done = erase(west, "A|7", source="west")
+    assert done.left == ("inbox/west/d2",)
+    # Remembered: the same command does not forget what it could not take out.
+    assert erase(west, "A|7", source="west").left == ("inbox/west/d2",)
+    (west.path / "inbox/west/d2/codes.csv").unlink()
+    assert erase(west, "A|7", source="west").is_proved
+
+
+def test_a_file_that_nobody_can_open_is_told_and_not_called_proved(
+    west: Home,
+) -> None:
+    cut = west.path / "inbox" / "west" / "d1" / "scans.zip"
+    cut.write_bytes(archive()[:-40])
+    done = erase(west, "A|7", source="west")
+    assert done.unread == ("inbox/west/d1/scans.zip",) and not done.is_proved
+    assert [p.name for p in (west.path / "vault/purges").glob("*.pending.json")]
+    cut.unlink()
+    assert erase(west, "A|7", source="west").is_proved
+    assert [p.name for p in (west.path / "vault/purges").iterdir()] == ["1.json"]
+
+
+def test_what_is_remembered_of_an_erasure_names_nobody(clinic: Home) -> None:
+    """Sealed: nobody who opens the vault's folder learns whose erasure is under way."""
+    keys = KeyRing.of(settings_of(clinic))
+    key = keys.row_key("client", "canonical", GONE)
+    (clinic.path / "copied.txt").write_text(GONE)
+    assert erase(clinic).left == ("copied.txt",)
+    (pending,) = (clinic.path / "vault/purges").glob("*.pending.json")
+    assert pending.stat().st_mode & 0o077 == 0
+    assert search_folder(pending.parent, {"1": GONE, "2": key}).hits == ()
+    with pytest.raises(UsageError, match="erased before"):
+        other = clinic.path / "vault/purges/1.pending.json"
+        other.rename(clinic.path / "moved")
+        erase(clinic)

@@ -14,9 +14,10 @@ from conftest import Home, table
 from lib.canaries import search_folder
 from lib.documented import documented, run_here
 from lib.small_nights import settings_of
-from rapport import night, rotation
+from rapport import night, purge, rotation
 from rapport.errors import DiskFull, KeyMissing, UsageError
 from rapport.privacy import KeyRing, Vault
+from rapport.privacy.keys import ROTATION
 from rapport.state import ControlState
 from rapport.warehouse import rekey
 
@@ -98,15 +99,13 @@ def test_what_arrives_after_two_rotations_finds_its_people(clinic: Home) -> None
     assert bronze_keys(clinic, "measures") < before
 
 
-@pytest.mark.parametrize(
-    "step", ["create_key", "rekey_bronze", "Vault", "_drop_old", "activate_key", "append_audit"]
-)  # fmt: skip
 def test_a_kill_half_way_stops_everything_until_it_goes_on(
-    clinic: Home, monkeypatch: pytest.MonkeyPatch, step: str
+    clinic: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Killed for real, and at every place: tests/chaos/."""
     before = old_keys(clinic)
     with monkeypatch.context() as patched:
-        patched.setattr(rotation, step, _kill)
+        patched.setattr(rotation, "_drop_old", _kill)
         with pytest.raises(KeyboardInterrupt):
             rotation.rotate_key(settings_of(clinic), REASON)
     with pytest.raises(KeyMissing, match="cut off"):
@@ -174,13 +173,52 @@ def test_signals_and_what_was_first_seen_keep_their_night(clinic: Home) -> None:
     assert after[9:] == entry[9:]
 
 
-def test_a_mounted_key_and_a_missing_reason_are_refused(
-    clinic: Home, tmp_path: Path
-) -> None:
+def test_a_missing_reason_changes_nothing(clinic: Home) -> None:
     with pytest.raises(UsageError, match="reason"):
         rotation.rotate_key(settings_of(clinic), " ")
-    (clinic.path / "rapport.toml").write_text(
-        f"[security]\nkey_file = '{tmp_path / 'k'}'\n"
-    )
-    with pytest.raises(UsageError, match="mounted"):
+    assert not (clinic.path / "vault" / ROTATION).exists()
+
+
+def test_a_mounted_key_is_rotated_with_the_next_one_that_is_put_behind_it(
+    clinic: Home, tmp_path: Path
+) -> None:
+    """The vault keeps no key of it, and each link of the chain is asked for."""
+    keys = clinic.path / "vault" / "keys"
+    secret = tmp_path / "secret"
+    first = (keys / "k1.key").read_bytes()
+    secret.touch(0o600)
+    secret.write_bytes(first)
+    (keys / "k1.key").unlink()
+    (clinic.path / "rapport.toml").write_text(f"[security]\nkey_file = '{secret}'\n")
+    before = bronze_keys(clinic)
+    with pytest.raises(UsageError, match="no next key"):
         rotation.rotate_key(settings_of(clinic), REASON)
+    assert bronze_keys(clinic) == before
+    secret.write_bytes(first + os.urandom(32))
+    assert KeyRing.of(settings_of(clinic)).is_chained is False
+    rotation.rotate_key(settings_of(clinic), REASON)
+    after = bronze_keys(clinic)
+    assert after.isdisjoint(before)
+    assert list(keys.glob("*.key")) == []
+    clinic.deliver("d2", {"clients.csv": CLIENTS})
+    night.ingest(settings_of(clinic))
+    assert bronze_keys(clinic) == after
+    both = secret.read_bytes()
+    for wrong, words in ((first, "each link"), (both[32:] + first, "not the one"),
+                         (both[:40], "no whole number")):  # fmt: skip
+        secret.write_bytes(wrong)
+        with pytest.raises(KeyMissing, match=words):
+            night.ingest(settings_of(clinic))
+
+
+def test_an_erasure_that_is_not_proved_holds_a_rotation_back(clinic: Home) -> None:
+    """It knows its person by today's keys; rotated, it would find nothing and say so."""
+    settings = settings_of(clinic)
+    (clinic.path / "said.txt").write_text("North-4711")
+    assert not purge.purge_client(settings, "canonical", "North-4711", REASON).is_proved
+    with pytest.raises(UsageError, match="not proved"):
+        rotation.rotate_key(settings, REASON)
+    (clinic.path / "said.txt").unlink()
+    assert purge.purge_client(settings, "canonical", "North-4711", REASON).is_proved
+    rotation.rotate_key(settings, REASON)
+    assert set(people(clinic)) == {"North-4712"}

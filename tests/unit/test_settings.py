@@ -175,6 +175,9 @@ def test_each_step_that_begins_a_night_writes_it(
 def test_every_setting_of_the_gate_says_what_weakens_it(tmp_path: Path) -> None:
     """One that weakens nothing, whichever way it moves, is named here."""
     guards = load_settings({"RAPPORT_HOME": str(tmp_path)}).guards()
-    weakens_nothing = {"history_nights", "heartbeat_url", "heartbeat_timeout_seconds"}
+    # What the engine can't do within its memory is an error, which holds the night.
+    weakens_nothing = {
+        "history_nights", "heartbeat_url", "heartbeat_timeout_seconds", "memory_limit",
+    }  # fmt: skip
     marked = {name.split(".")[1] for name in guards if name.startswith("gate.")}
     assert marked == set(Gate.model_fields) - weakens_nothing

@@ -14,7 +14,11 @@ def test_an_extract_that_waits_for_approval_needs_a_person(tmp_path: Path) -> No
     record(tmp_path, "requested", "x_1", actor="Ada", digest="0" * 64)
     record(tmp_path, "built", "x_1", actor="Ada", digest="0" * 64)
     found = status_of(settings)
-    assert found["extracts"] == {"waiting": ["x_1"], "notices": []}
+    assert found["extracts"] == {
+        "waiting": ["x_1"],
+        "notices": [],
+        "ended_studies": [],
+    }
     assert found["needs_person"]
     record(tmp_path, "refused", "x_1", actor="Ben", digest="0" * 64, reason="few")
     assert not status_of(settings)["needs_person"]

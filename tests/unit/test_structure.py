@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,26 +15,28 @@ SRC = ROOT / "src" / "rapport"
 MODELS = ROOT / "dbt_project" / "models"
 # A room may import those to its left and itself (style guide, part 3).
 ORDER = (
-    ("settings", "errors", "observe"),
-    ("mapping", "privacy", "state"),
+    ("settings", "errors", "files", "observe"),
+    ("mapping", "privacy", "state", "sharing"),
     ("ingest", "warehouse", "validate", "synthetic"),
-    ("extracts", "dashboard"),
+    ("extracts", "dashboard", "live", "alerts"),
     (
         "report",
         "mapping_report",
         "quarantine",
         "scanning",
-        "sharing",
         "heartbeat",
+        "health",
+        "space",
         "ask",
         "change",
         "chart",
+        "encryption",
         "explain",
         "night",
         "airflow_night",
         "inbox_trigger",
     ),
-    ("purge", "rotation"),
+    ("purge", "rotation", "housekeeping", "backfill", "upgrade"),
     ("cli",),
 )
 RANK = {room: place for place, rooms in enumerate(ORDER) for room in rooms}
@@ -44,6 +47,8 @@ NEIGHBOURS = {
     ("warehouse", "ingest"),
     ("validate", "warehouse"),
     ("synthetic", "warehouse"),
+    # The control store is sealed under the vault's key.
+    ("state", "privacy"),
 }
 
 
@@ -102,13 +107,44 @@ def test_every_room_has_its_place() -> None:
     assert rooms <= set(RANK), f"no place for {rooms - set(RANK)}"
 
 
-def test_only_the_warehouse_opens_a_database() -> None:
-    openers = {
-        room_of(path)
-        for path in python_files(SRC)
-        if "duckdb.connect(" in path.read_text("utf-8")
+def files_that_say(pattern: str) -> set[str]:
+    return {
+        path.relative_to(SRC if path.is_relative_to(SRC) else ROOT).as_posix()
+        for path in (*python_files(SRC), *python_files(ROOT / "dags"))
+        if re.search(pattern, path.read_text("utf-8"), re.IGNORECASE)
     }
-    assert openers == {"warehouse"}
+
+
+def test_one_module_opens_databases_and_attaches_them() -> None:
+    """There the key is given; whoever opens a file elsewhere would leave it plain."""
+    connections = {"warehouse/connections.py"}
+    assert files_that_say(
+        r"duckdb\.(connect|sql|query|execute|default_connection)\("
+    ) == (connections)
+    assert files_that_say(r"""["']attach (if|')""") == connections
+    assert files_that_say(r"encryption_key|add_parquet_key\('") == connections
+
+
+def test_parquet_of_ours_is_written_and_read_as_the_setting_says() -> None:
+    """Else only: what was delivered, and what leaves."""
+    apart = {
+        "ask.py",
+        "extracts/package.py",
+        "extracts/verify.py",
+        "ingest/columnar.py",
+        "warehouse/spark_inputs.py",  # refuses where the setting encrypts
+    }
+    readers = files_that_say(
+        r"from read_parquet\(|[\"'(]read_parquet\(\[|\"read_parquet\("
+    )
+    assert readers - apart == {"warehouse/connections.py"}
+    writers = files_that_say(r"\(format parquet")
+    ours = writers - apart
+    assert ours
+    for name in ours:
+        text = (SRC / name).read_text("utf-8")
+        options = re.findall(r"\(format parquet.*?\)\"", text, re.DOTALL)
+        assert options and all("encryption" in one for one in options), name
 
 
 def test_only_settings_read_the_environment() -> None:
@@ -209,3 +245,9 @@ def test_quality_tables_read_published_tables_alone() -> None:
         for path in folder.glob("*.sql"):
             read = set(re.findall(r"ref\('(\w+)'\)", path.read_text("utf-8")))
             assert read <= marts | steps | seeds, path.stem
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    """Outside a package pytest knows a file by its name alone, and would drop one."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, n in names.items() if n > 1] == []

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -20,6 +19,7 @@ import duckdb
 
 from rapport.dashboard import queries
 from rapport.dashboard.pages import page_environment, style_of
+from rapport.files import write_whole
 from rapport.settings import Settings
 from rapport.warehouse import open_published, published_path
 
@@ -70,7 +70,7 @@ def write_digest(
     folder = settings.home / "digest"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"{document['as_of']}.json"
-    _write(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
+    write_whole(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
     environment = page_environment()
     style = environment.get_template("style.css").render()
     html = environment.get_template("digest.html").render(
@@ -80,16 +80,8 @@ def write_digest(
         notices=notice,
         **style_of(style),
     )
-    _write(path.with_suffix(".html"), html)
+    write_whole(path.with_suffix(".html"), html)
     return path
-
-
-def _write(path: Path, text: str) -> None:
-    building = path.with_name(path.name + ".building")
-    handle = os.open(building, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-    os.replace(building, path)
 
 
 def _compare(settings: Settings, refused: date | None) -> Comparison:

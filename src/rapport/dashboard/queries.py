@@ -433,6 +433,43 @@ from ops.row_ledger
 group by source, table_name order by source, table_name
 """
 
+# A delivery is of the first run that began after it was picked up.
+NIGHTS = """
+with runs as (
+    select
+        run_id, as_of, outcome, started_at, ended_at,
+        lag(started_at) over (order by started_at, run_id) as since
+    from ops.run
+),
+
+arrived as (
+    select
+        deliveries.picked_up_at,
+        sum(ledger.rows_in)::bigint as rows_in,
+        sum(ledger.rows_loaded)::bigint as rows_loaded
+    from ops.delivery as deliveries
+    inner join ops.row_ledger as ledger
+        on deliveries.delivery_id = ledger.delivery_id
+    group by deliveries.delivery_id, deliveries.picked_up_at
+)
+
+select
+    runs.as_of,
+    runs.outcome,
+    date_diff('millisecond', runs.started_at, runs.ended_at) / 60000e0 as run_minutes,
+    coalesce(sum(arrived.rows_in), 0)::bigint as rows_in,
+    coalesce(sum(arrived.rows_loaded), 0)::bigint as rows_loaded
+from runs
+left join arrived
+    on
+        arrived.picked_up_at <= runs.started_at
+        and (runs.since is null or arrived.picked_up_at > runs.since)
+where runs.outcome <> 'rebuilt'
+group by runs.run_id, runs.as_of, runs.outcome, runs.started_at, runs.ended_at
+order by runs.started_at desc, runs.run_id desc
+limit 60
+"""
+
 N_DELIVERIES = """
 select count(*) as n from ops.delivery
 """

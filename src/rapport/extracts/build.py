@@ -19,6 +19,7 @@ import numpy as np
 from rapport.errors import ExtractRefused
 from rapport.extracts import frames, package, words
 from rapport.extracts.difference import WHOLE, Difference, Persons, differences
+from rapport.extracts.frozen import last_closed, lay_frozen_months
 from rapport.extracts.gate import gate_problems
 from rapport.extracts.generalise import (
     MIN_DISTINCT,
@@ -32,19 +33,23 @@ from rapport.extracts.generalise import (
 from rapport.extracts.levels import TOP
 from rapport.extracts.request import Request, require_closed
 from rapport.extracts.risk import (
-    KNOWN_POINTS,
     MAX_MEAN_RISK,
     Classes,
     Trajectory,
+    is_course_safe,
     measure_classes,
     measure_trajectory,
 )
+from rapport.extracts.triples import KNOWN_POINTS
 from rapport.privacy.studies import study_key
 from rapport.settings import Settings
 from rapport.warehouse import in_memory, scratch_over_published
 
 _KEYS = re.compile(r"\b(?:cl|th|cn|ep|se|ad|go)_[a-z2-7]{26}\b|\b[0-9a-f]{32}\b")
 _MAX_ROUNDS = 25
+_CHARS_AT_ONCE = 1 << 22
+_SIZE_EDGES = (1, 11, 20, 50, 100, 200, 500, 1_000)
+_RISK_EDGES = (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 # What leaves when no rung of the course does (C5.7).
 BEYOND_RUNGS = ("clients", "episodes")
 
@@ -114,14 +119,19 @@ def build_package(
         as_of = snapshot_as_of(con)
         require_closed(request, min(as_of, today))
         key = study_key(settings.home, request.study, may_create=may_create_key)
-        if not frames.lay_subjects(con, settings.home, request.study, key):
+        frames.lay_subjects(con, settings.home)
+        n_changed = lay_frozen_months(
+            con,
+            settings.home,
+            request.period.from_,
+            request.period.to,
+            last_closed(min(as_of, today)),
+        )
+        if not frames.lay_pseudonyms(con, request.study, key):
             raise ExtractRefused(
                 "two subjects share a pseudonym: report it; the study needs a new name",
                 reason="extract_pseudonym_collision",
             )
-        n_changed = frames.lay_frozen_months(
-            con, settings.home, request.period.from_, request.period.to
-        )
         n = frames.lay_cohort(con, request)
         require_enough(n, request.k)
         frames.lay_base(con, request)
@@ -130,8 +140,9 @@ def build_package(
             raise ExtractRefused("\n".join(["words outside their lists:", *outside]))
         if request.profile == "expert":
             frames.lay_clinic_groups(con, request.k)
+        cut_off = frames.cut_off(con, request)
         values = frames.client_values(con, settings.extracts.zip3_withheld)
-        planted = _identifiers(con)
+        planted = identifiers(con)
         if request.profile == "limited":
             node: Node | None = None
             hidden = _nothing_hidden(request, values, n)
@@ -183,6 +194,8 @@ def build_package(
         "joint_limit": request.joint_mean_max,
         "reidentification": classes.reidentification(),
         "rows": n_rows,
+        "columns": {table: list(names) for table, names in sorted(tables.items())},
+        "cut_off": cut_off,
         "tables_withheld": [t for t in request.tables if t not in tables],
         "rows_trimmed": hidden.trimmed,
         "values_suppressed": hidden.suppressed,
@@ -190,12 +203,17 @@ def build_package(
         "differencing": [
             {"release_id": d.release_id, "new": d.new, "gone": d.gone} for d in found
         ],
-        "canaries": {"planted": len(planted), "hits": _hits(folder, planted)},
+        "canaries": {"planted": len(planted), "hits": hits(folder, planted)},
         "data_as_of": as_of.isoformat(),
         "gates": "report only" if request.profile == "limited" else "all",
+        "request": asked_words(request),
+        "distributions": {
+            "class_size": words.distribution(classes.sizes, _SIZE_EDGES),
+            "trajectory_risk": words.distribution(trajectory.risks, _RISK_EDGES),
+        },
     }
     _gate(request, report)
-    page = words.risk_page(request, report, classes, trajectory)
+    page = words.risk_page(request, report)
     write_words(folder, request, request_id, report, fields, page)
     facts = {
         "k": request.k,
@@ -206,6 +224,13 @@ def build_package(
         "data_as_of": as_of.isoformat(),
     }
     return Built(persons, report, folder, facts)
+
+
+def asked_words(request: Request) -> dict[str, Any]:
+    """Return what was asked for, as a report repeats it: no address."""
+    said = request.model_dump(mode="json", by_alias=True)
+    said["requester"].pop("email")
+    return said
 
 
 def require_enough(n: int, k: int) -> None:
@@ -306,7 +331,7 @@ def _sensitive(
         "pattern": "select p, pattern from base.episodes where episode_no = 1",
         "dropout": "select p, dropout::varchar from base.episodes where episode_no = 1",
         "clinical_class": (
-            "select episodes.p, arg_min(outcomes.clinical_class, outcomes.instrument)"
+            "select episodes.p, arg_min_null(outcomes.clinical_class, outcomes.instrument)"
             " from base.episodes as episodes inner join base.outcomes as outcomes"
             " on episodes.e = outcomes.e where episodes.episode_no = 1 group by episodes.p"
         ),
@@ -351,9 +376,7 @@ def _choose_rung(
         if request.profile == "limited":
             return rung, tables
         qis = [name for name in hidden.shown if name in tables["clients"]]
-        found = measure_trajectory(con, request.digest(), qis)
-        joint = request.joint_mean_max
-        if found.mean <= MAX_MEAN_RISK and (joint is None or found.joint_mean <= joint):
+        if is_course_safe(con, request.digest(), qis, request.joint_mean_max):
             return rung, tables
     kept = tuple(table for table in request.tables if table in BEYOND_RUNGS)
     for table in request.tables:
@@ -411,28 +434,37 @@ def _gate(request: Request, report: Mapping[str, Any]) -> None:
         )
     if request.profile != "limited":
         wrong += gate_problems(report)
+    joint, limit = report["joint"]["mean"], report["joint_limit"]
+    if limit is not None and joint > limit:
+        wrong.append(f"joint risk: mean {joint:.3f}, limit {limit}")
     if wrong:
         raise ExtractRefused("\n".join(["the package is not safe:", *wrong]))
 
 
-def _identifiers(con: duckdb.DuckDBPyConnection) -> frozenset[str]:
+def identifiers(con: duckdb.DuckDBPyConnection) -> frozenset[str]:
     """Every key and uid of the cohort: none may be in a file."""
     rows = con.execute(
-        "select uid from people union select client_key from people"
-        " union select episode_key from qualifying union select therapist_key"
-        " from qualifying union select clinic_key from qualifying"
-        " union select episode_uid from qualifying"
+        "select uid from people union select episode_uid from qualifying"
+        " union select clinic_uid from qualifying"
+        " union select therapist_uid from qualifying"
+        " union select client_key from client_subject inner join people using (uid)"
+        " union select episode_key from episode_subject as subjects"
+        " inner join qualifying on subjects.uid = qualifying.episode_uid"
+        " union select clinic_key from clinic_subject"
+        " union select therapist_key from therapist_subject"
     ).fetchall()
     return frozenset(row[0] for row in rows if row[0] is not None)
 
 
-def _hits(folder: Path, planted: frozenset[str]) -> int:
-    hits = 0
+def hits(folder: Path, planted: frozenset[str]) -> int:
+    """Count the keys and uids that a written file holds."""
+    found = 0
     for path in sorted((folder / "data").glob("*.csv")):
         with path.open(encoding="utf-8") as file:
-            for line in file:
-                hits += sum(said in planted for said in _KEYS.findall(line))
-    return hits
+            # Whole lines, some megabytes at a time: no key is cut in two.
+            while lines := file.readlines(_CHARS_AT_ONCE):
+                found += sum(said in planted for said in _KEYS.findall("".join(lines)))
+    return found
 
 
 def write_words(

@@ -11,6 +11,8 @@ from typing import TypeAlias
 import duckdb
 import pandas as pd
 
+from rapport.warehouse.connections import parquet, parquet_encryption, quoted
+
 # Who is in a release: by cell for aggregates, under one name for microdata.
 Persons: TypeAlias = Mapping[str, frozenset[str]]
 WHOLE = "persons"
@@ -55,15 +57,21 @@ def persons_path(home: Path, release_id: str) -> Path:
     return home / "vault" / "releases" / f"{release_id}.parquet"
 
 
-def keep_persons(con: duckdb.DuckDBPyConnection, path: Path, persons: Persons) -> None:
+def keep_persons(
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    persons: Persons,
+    *,
+    encrypted: bool = False,
+) -> None:
     """Keep the uids of a release's persons in the vault."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     building = path.with_suffix(".building")
     rows = [(uid, cell) for cell, uids in persons.items() for uid in uids]
     con.register("frame", pd.DataFrame(rows, columns=["uid", "cell"], dtype="str"))
     con.execute(
-        f"copy (select uid, cell from frame order by uid, cell) to '{building}'"
-        " (format parquet, compression zstd)"
+        f"copy (select uid, cell from frame order by uid, cell) to '{quoted(building)}'"
+        f" (format parquet, compression zstd{parquet_encryption(encrypted)})"
     )
     con.unregister("frame")
     building.chmod(0o600)
@@ -73,8 +81,6 @@ def keep_persons(con: duckdb.DuckDBPyConnection, path: Path, persons: Persons) -
 def kept_persons(con: duckdb.DuckDBPyConnection, path: Path) -> Persons:
     """Return the uids of a release's persons, by cell."""
     found: dict[str, set[str]] = {}
-    for uid, cell in con.execute(
-        "select uid, cell from read_parquet(?)", [str(path)]
-    ).fetchall():
+    for uid, cell in con.execute(f"select uid, cell from {parquet(path)}").fetchall():
         found.setdefault(cell, set()).add(uid)
     return {cell: frozenset(uids) for cell, uids in found.items()}

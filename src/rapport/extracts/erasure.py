@@ -16,7 +16,14 @@ import duckdb
 from rapport.extracts.difference import persons_path
 from rapport.extracts.ledger import standings
 from rapport.extracts.lifecycle import holder_of, mark_superseded
+from rapport.privacy.at_rest import disk_keys
 from rapport.warehouse import in_memory
+from rapport.warehouse.connections import (
+    is_encrypted,
+    parquet,
+    parquet_encryption,
+    quoted,
+)
 
 
 def releases_holding(home: Path, uids: Collection[str]) -> list[dict[str, str]]:
@@ -24,7 +31,7 @@ def releases_holding(home: Path, uids: Collection[str]) -> list[dict[str, str]]:
     if not (home / "vault" / "releases").is_dir():
         return []
     found = []
-    with in_memory() as con:
+    with in_memory(disk_keys(home)) as con:
         for standing in standings(home).values():
             if standing.release_id is None:
                 continue
@@ -45,9 +52,9 @@ def supersede_releases(home: Path, release_ids: Collection[str]) -> None:
 def forget_persons(home: Path, uids: Collection[str]) -> int:
     """Rewrite what the vault keeps of releases and frozen months; return how many files."""
     n_files = 0
-    with in_memory() as con:
+    with in_memory(disk_keys(home)) as con:
         for folder in ("releases", "cohorts"):
-            for path in sorted((home / "vault" / folder).glob("*.parquet")):
+            for path in sorted((home / "vault" / folder).rglob("*.parquet")):
                 if _n_held(con, path, uids):
                     _rewrite_without(con, path, uids)
                     n_files += 1
@@ -56,7 +63,7 @@ def forget_persons(home: Path, uids: Collection[str]) -> int:
 
 def _n_held(con: duckdb.DuckDBPyConnection, path: Path, uids: Collection[str]) -> int:
     row = con.execute(
-        f"select count(*) from read_parquet('{_quoted(path)}') where uid in ({_list(uids)})"
+        f"select count(*) from {parquet(path)} where uid in ({_list(uids)})"
     ).fetchone()
     assert row is not None
     return int(row[0])
@@ -67,9 +74,10 @@ def _rewrite_without(
 ) -> None:
     building = path.with_suffix(".building")
     con.execute(
-        f"copy (select * from read_parquet('{_quoted(path)}')"
+        f"copy (select * from {parquet(path)}"
         f" where uid not in ({_list(uids)}) order by all)"
-        f" to '{_quoted(building)}' (format parquet, compression zstd)"
+        f" to '{quoted(building)}' (format parquet, compression zstd"
+        f"{parquet_encryption(is_encrypted(path))})"
     )
     building.chmod(0o600)
     with building.open("rb") as file:
@@ -79,7 +87,3 @@ def _rewrite_without(
 
 def _list(uids: Collection[str]) -> str:
     return ", ".join(f"'{uid}'" for uid in sorted(uids)) or "null"
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")

@@ -7,10 +7,8 @@ No clinical rule is computed here: they stand in the marts (style, 5).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
@@ -61,120 +59,50 @@ RUNGS = (
 )
 
 
-def lay_subjects(
-    con: duckdb.DuckDBPyConnection, home: Path, study: str, key: bytes
-) -> bool:
-    """Lay each client, episode and clinic with its uid and its pseudonym.
+def lay_subjects(con: duckdb.DuckDBPyConnection, home: Path) -> None:
+    """Lay the snapshot's clients, episodes, clinics and therapists with their uids."""
+    for entity, sql in (
+        ("client", "select distinct client_key from pub.core.fct_episode"),
+        ("episode", "select episode_key from pub.core.fct_episode"),
+        ("clinic", "select clinic_key from pub.core.dim_clinic"),
+        (
+            "therapist",
+            "select distinct therapist_key from pub.core.fct_episode"
+            " where therapist_key is not null",
+        ),
+    ):
+        keys = [row[0] for row in con.execute(sql).fetchall()]
+        uids = subject_uids(home, entity, keys)
+        frame = pd.DataFrame(
+            {f"{entity}_key": list(uids), "uid": list(uids.values())}, dtype="str"
+        )
+        con.register("frame", frame)
+        con.execute(f"create or replace table {entity}_subject as from frame")
+        con.unregister("frame")
+
+
+def lay_pseudonyms(con: duckdb.DuckDBPyConnection, study: str, key: bytes) -> bool:
+    """Lay the study's name of each subject that the period holds.
 
     Returns:
         whether all pseudonyms differ.
     """
     unique = True
     for entity, sql in (
-        ("client", "select distinct client_key from pub.core.fct_episode"),
-        ("episode", "select episode_key from pub.core.fct_episode"),
-        ("clinic", "select clinic_key from pub.core.dim_clinic"),
+        ("client", "select distinct uid from held.member"),
+        ("episode", "select distinct episode_uid from held.member"),
+        (
+            "clinic",
+            "select distinct clinic_uid from held.course where clinic_uid is not null",
+        ),
     ):
-        keys = [row[0] for row in con.execute(sql).fetchall()]
-        uids = subject_uids(home, entity, keys)
-        names = [pseudonym(key, study, entity, uid) for uid in uids.values()]
+        uids = [row[0] for row in con.execute(sql).fetchall()]
+        names = [pseudonym(key, study, entity, uid) for uid in uids]
         unique = unique and len(set(names)) == len(names)
-        frame = pd.DataFrame(
-            {f"{entity}_key": list(uids), "uid": list(uids.values()), "name": names},
-            dtype="str",
-        )
-        con.register("frame", frame)
-        con.execute(f"create or replace table {entity}_subject as from frame")
+        con.register("frame", pd.DataFrame({"uid": uids, "name": names}, dtype="str"))
+        con.execute(f"create or replace table {entity}_name as from frame")
         con.unregister("frame")
     return unique
-
-
-def lay_frozen_months(
-    con: duckdb.DuckDBPyConnection, home: Path, first: date, last: date
-) -> int:
-    """Freeze the closed months that are not frozen yet, and lay who is in them.
-
-    Returns:
-        how many episodes changed since their month was frozen.
-    """
-    con.execute(
-        """
-        create or replace table started as
-        select
-            episodes.*,
-            firsts.first_on,
-            clients.uid as client_uid,
-            subjects.uid as episode_uid,
-            sha256(coalesce(firsts.said, '') || '#' || coalesce(scores.said, ''))
-                as content_hash
-        from pub.core.fct_episode as episodes
-        inner join (
-            select
-                episode_key,
-                min(case when session_number is not null then session_date end)
-                    as first_on,
-                string_agg(session_date || status, ',' order by session_date, session_key)
-                    as said
-            from pub.core.fct_session
-            where episode_key is not null
-            group by episode_key
-        ) as firsts on episodes.episode_key = firsts.episode_key
-        left join (
-            select
-                episode_key,
-                string_agg(
-                    concat_ws('/', instrument, session_key, client_total, therapist_total),
-                    ',' order by instrument, session_key
-                ) as said
-            from pub.alliance.fct_alliance_session
-            group by episode_key
-        ) as scores on episodes.episode_key = scores.episode_key
-        inner join client_subject as clients
-            on episodes.client_key = clients.client_key
-        inner join episode_subject as subjects
-            on episodes.episode_key = subjects.episode_key
-        where firsts.first_on is not null
-        """
-    )
-    folder = home / "vault" / "cohorts"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    files = []
-    for month in _months(first, last):
-        file = folder / f"{month:%Y-%m}.parquet"
-        if not file.exists():
-            _freeze(con, file, month)
-        files.append(str(file))
-    con.execute(
-        "create or replace table frozen as"
-        " select uid, episode_uid, content_hash from read_parquet(?)",
-        [files],
-    )
-    row = con.execute(
-        "select count(*) from started inner join frozen"
-        " on started.episode_uid = frozen.episode_uid"
-        " where started.content_hash <> frozen.content_hash"
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def _freeze(con: duckdb.DuckDBPyConnection, file: Path, month: date) -> None:
-    building = file.with_suffix(".building")
-    con.execute(
-        "copy (select client_uid as uid, episode_uid, content_hash from started"
-        f" where date_trunc('month', first_on) = date '{month}' order by 1, 2)"
-        f" to '{building}' (format parquet, compression zstd)"
-    )
-    building.chmod(0o600)
-    os.replace(building, file)
-
-
-def _months(first: date, last: date) -> list[date]:
-    found, month = [], first.replace(day=1)
-    while month <= last:
-        found.append(month)
-        month = (month + timedelta(days=32)).replace(day=1)
-    return found
 
 
 def lay_cohort(con: duckdb.DuckDBPyConnection, request: Request) -> int:
@@ -187,7 +115,7 @@ def lay_cohort(con: duckdb.DuckDBPyConnection, request: Request) -> int:
     conditions = ["first_on between ? and ?"]
     values: list[object] = [period.from_, period.to]
     if request.part2_basis is None:
-        conditions.append("not coalesce(is_part2, false)")
+        conditions.append("not is_part2")
     if cohort.min_attended is not None:
         conditions.append("n_attended >= ?")
         values.append(cohort.min_attended)
@@ -198,46 +126,52 @@ def lay_cohort(con: duckdb.DuckDBPyConnection, request: Request) -> int:
         conditions.append("treatment_approach in (select unnest(?))")
         values.append(list(cohort.approach))
     if cohort.state:
-        conditions.append(
-            "client_key in (select client_key from pub.core.dim_client"
-            " where state in (select unnest(?)))"
-        )
+        conditions.append("state in (select unnest(?))")
         values.append(list(cohort.state))
     if cohort.instruments:
-        conditions.append(
-            "episode_key in (select episode_key from pub.core.fct_measure_score"
-            " where is_valid and instrument in (select unnest(?)))"
-        )
+        conditions.append("list_has_any(instruments, ?)")
         values.append(list(cohort.instruments))
+    # A source that was put under 42 CFR Part 2 since then counts as under it at once.
     con.execute(
-        "create or replace table qualifying as select started.* from started"
-        " inner join frozen on started.episode_uid = frozen.episode_uid"
-        f" where {' and '.join(conditions)}",
+        f"""
+        create or replace table qualifying as
+        with held as (
+            select
+                members.* replace (
+                    members.is_part2 or coalesce(started.is_part2, false) as is_part2
+                ),
+                courses.* exclude (uid, episode_uid, content_hash)
+            from held.member as members
+            inner join held.course as courses using (episode_uid)
+            left join started using (episode_uid)
+        )
+        select * from held where {" and ".join(conditions)}
+        """,
         values,
     )
     con.execute(
         """
         create or replace table people as
         select
-            row_number() over (order by subjects.name) - 1 as p,
-            subjects.name as client_id,
-            subjects.uid,
+            row_number() over (order by names.name) - 1 as p,
+            names.name as client_id,
             firsts.*
         from (
             select
-                client_key,
-                episode_key as index_episode,
+                uid,
+                episode_uid as index_episode,
                 first_on as index_on,
-                clinic_key,
-                therapist_key,
+                clinic_uid,
+                therapist_uid,
                 trauma_focused,
+                closure_reason,
+                birth_year, sex, race_group, state, zip3, dx_system, dx_code,
                 row_number() over (
-                    partition by client_key order by first_on, episode_key
+                    partition by uid order by first_on, episode_uid
                 ) as place
             from qualifying
         ) as firsts
-        inner join client_subject as subjects
-            on firsts.client_key = subjects.client_key
+        inner join client_name as names on firsts.uid = names.uid
         where firsts.place = 1
         """
     )
@@ -250,7 +184,7 @@ def lay_base(con: duckdb.DuckDBPyConnection, request: Request) -> None:
     """Lay every row that the profile could release, before anything is hidden."""
     con.execute("create schema if not exists base")
     con.execute("create schema if not exists data")
-    part2 = "true" if request.part2_basis else "not coalesce(is_part2, false)"
+    counted = "n + n_part2" if request.part2_basis else "n"
     con.execute(
         f"""
         create or replace table base.episodes as
@@ -258,14 +192,14 @@ def lay_base(con: duckdb.DuckDBPyConnection, request: Request) -> None:
             select
                 *,
                 row_number() over (
-                    partition by client_key order by first_on, episode_key
+                    partition by uid order by first_on, episode_uid
                 ) as place
             from qualifying
         )
         select
             people.p,
-            row_number() over (order by subjects.name) - 1 as e,
-            subjects.name as episode_id,
+            row_number() over (order by names.name) - 1 as e,
+            names.name as episode_id,
             people.client_id,
             least(ordered.place, 3)::integer as episode_no,
             {_week("ordered.opened_on", request)} as open_week,
@@ -277,16 +211,15 @@ def lay_base(con: duckdb.DuckDBPyConnection, request: Request) -> None:
             cohorts.pattern,
             ordered.opened_on,
             ordered.closed_on,
-            ordered.episode_key,
+            ordered.episode_uid,
             people.index_on,
             ordered.place as turn
         from ordered
-        inner join people on ordered.client_key = people.client_key
-        inner join episode_subject as subjects
-            on ordered.episode_key = subjects.episode_key
-        left join pub.alliance.rupture_cohort as cohorts
+        inner join people on ordered.uid = people.uid
+        inner join episode_name as names on ordered.episode_uid = names.uid
+        left join held.pattern as cohorts
             on
-                ordered.episode_key = cohorts.episode_key
+                ordered.episode_uid = cohorts.episode_uid
                 and cohorts.method = ?
         """,
         [request.cohort.pattern_method],
@@ -311,10 +244,10 @@ def lay_base(con: duckdb.DuckDBPyConnection, request: Request) -> None:
                 else '90+'
             end as duration_band,
             sessions.session_date,
-            strftime(sessions.session_date, '%Y-%m-%d') || sessions.session_key as turn
-        from pub.core.fct_session as sessions
+            {_turn("sessions", "session_date")} as turn
+        from held.session as sessions
         inner join base.episodes as episodes
-            on sessions.episode_key = episodes.episode_key
+            on sessions.episode_uid = episodes.episode_uid
         where
             week_index {spans}
             and (sessions.session_number is null
@@ -332,10 +265,10 @@ def lay_base(con: duckdb.DuckDBPyConnection, request: Request) -> None:
             scores.session_number,
             {_week("scores.session_date", request, raw=True)} as week_index,
             scores.instrument, {scores}, scores.band, scores.session_date,
-            strftime(scores.session_date, '%Y-%m-%d') || scores.session_key as turn
-        from pub.alliance.fct_alliance_session as scores
+            {_turn("scores", "session_date")} as turn
+        from held.alliance as scores
         inner join base.episodes as episodes
-            on scores.episode_key = episodes.episode_key
+            on scores.episode_uid = episodes.episode_uid
         where
             week_index {spans}
             and (scores.session_number is null or scores.session_number <= {MAX_SESSION})
@@ -353,10 +286,10 @@ def lay_base(con: duckdb.DuckDBPyConnection, request: Request) -> None:
             ruptures.sessions_to_repair,
             round(ruptures.drop_ratio, 1) as drop_ratio,
             ruptures.onset_date,
-            strftime(ruptures.onset_date, '%Y-%m-%d') || ruptures.rupture_key as turn
-        from pub.alliance.fct_rupture as ruptures
+            {_turn("ruptures", "onset_date")} as turn
+        from held.rupture as ruptures
         inner join base.episodes as episodes
-            on ruptures.episode_key = episodes.episode_key
+            on ruptures.episode_uid = episodes.episode_uid
         where
             onset_week {spans}
             and ruptures.onset_session_number <= {MAX_SESSION}
@@ -372,9 +305,9 @@ def lay_base(con: duckdb.DuckDBPyConnection, request: Request) -> None:
             outcomes.instrument, outcomes.first_score, outcomes.last_score,
             outcomes.change, outcomes.reliable_change, outcomes.clinical_class,
             outcomes.instrument as turn
-        from pub.outcomes.fct_episode_outcome as outcomes
+        from held.outcome as outcomes
         inner join base.episodes as episodes
-            on outcomes.episode_key = episodes.episode_key
+            on outcomes.episode_uid = episodes.episode_uid
         """
     )
     con.execute(
@@ -384,12 +317,13 @@ def lay_base(con: duckdb.DuckDBPyConnection, request: Request) -> None:
             people.p,
             people.client_id,
             year(people.index_on)::varchar as index_year,
-            year(people.index_on) - clients.birth_year as age_years,
-            clients.sex,
-            clients.race_group,
-            clients.state,
-            clients.zip3,
+            year(people.index_on) - people.birth_year as age_years,
+            people.sex,
+            people.race_group,
+            people.state,
+            people.zip3,
             case
+                when counts.n is null then null
                 when counts.n <= 2 then '1-2'
                 when counts.n <= 5 then '3-5'
                 when counts.n <= 11 then '6-11'
@@ -397,37 +331,17 @@ def lay_base(con: duckdb.DuckDBPyConnection, request: Request) -> None:
                 when counts.n <= 51 then '24-51'
                 else '52+'
             end as n_sessions_band,
-            diagnoses.system as dx_system,
-            diagnoses.code as dx_code,
+            people.dx_system,
+            people.dx_code,
             people.trauma_focused,
-            people.clinic_key,
-            people.therapist_key,
+            people.clinic_uid,
+            people.therapist_uid,
             people.index_on as index_date
         from people
-        inner join pub.core.dim_client as clients
-            on people.client_key = clients.client_key
         left join (
-            select sessions.client_key, count(*) as n
-            from pub.core.fct_session as sessions
-            left join pub.core.fct_episode as episodes
-                on sessions.episode_key = episodes.episode_key
-            where
-                sessions.status = 'attended'
-                and sessions.session_date between ? and ?
-                and {part2}
-            group by sessions.client_key
-        ) as counts on people.client_key = counts.client_key
-        left join (
-            select
-                episode_key,
-                min(system) as system,
-                min(code) as code
-            from pub.core.fct_diagnosis
-            where is_primary
-            group by episode_key
-        ) as diagnoses on people.index_episode = diagnoses.episode_key
-        """,
-        [request.period.from_, request.period.to],
+            select uid, sum({counted}) as n from held.attended group by uid
+        ) as counts on people.uid = counts.uid
+        """
     )
     con.execute(
         """
@@ -439,6 +353,40 @@ def lay_base(con: duckdb.DuckDBPyConnection, request: Request) -> None:
         group by instrument, subscale
         """
     )
+
+
+def _turn(table: str, day: str) -> str:
+    """SQL of a row's place in a person's course: by day, then as the episode has it."""
+    return (
+        f"strftime({table}.{day}, '%Y-%m-%d') || lpad({table}.place::varchar, 6, '0')"
+    )
+
+
+def cut_off(con: duckdb.DuckDBPyConnection, request: Request) -> dict[str, int]:
+    """Count the cohort's sessions that lie outside the released weeks and numbers.
+
+    Returns:
+        sessions of the qualifying episodes and how many of them are not in ``base``;
+        persons, and how many have a session after the last week.
+    """
+    cap = request.week_cap if request.week_cap is not None else 1_000_000
+    row = con.execute(
+        f"""
+        select
+            count(*) as sessions,
+            count(*) - (select count(*) from base.sessions) as sessions_later,
+            (select count(*) from people) as persons,
+            count(distinct case when date_diff('day', episodes.index_on,
+                sessions.session_date) >= {7 * (cap + 1)} then episodes.p end)
+                as persons_longer
+        from held.session as sessions
+        inner join base.episodes as episodes
+            on sessions.episode_uid = episodes.episode_uid
+        """
+    ).fetchone()
+    assert row is not None
+    names = ("sessions", "sessions_later", "persons", "persons_longer")
+    return dict(zip(names, (int(n) for n in row), strict=True))
 
 
 def _week(day: str, request: Request, *, raw: bool = False) -> str:
@@ -471,7 +419,7 @@ def client_values(
         found["race_group"].append(race or "missing")
         found["state"].append(state or "missing")
         found["zip3"].append(_allowed_zip3(zip3, withheld_zip3))
-        found["n_sessions_band"].append(sessions)
+        found["n_sessions_band"].append(sessions or "missing")
         found["dx_group"].append(diagnosis_block(system, code))
     return found
 
@@ -485,40 +433,37 @@ def _allowed_zip3(zip3: str | None, withheld: Sequence[str]) -> str:
 
 def lay_clinic_groups(con: duckdb.DuckDBPyConnection, k: int) -> None:
     """Name a clinic by its pseudonym where enough people share it (C6, units)."""
+    passes = (
+        f"coalesce(sum(n) >= {k} and count(therapist_uid) >= {MIN_THERAPISTS}"
+        f" and max(n) <= {MAX_THERAPIST_SHARE} * sum(n), false)"
+    )
     con.execute(
         f"""
         create or replace table base.clinic_group as
         with staff as (
-            select clinic_key, therapist_key, count(*) as n
-            from base.clients group by clinic_key, therapist_key
+            select clinic_uid, therapist_uid, count(*) as n
+            from base.clients where clinic_uid is not null
+            group by clinic_uid, therapist_uid
         ),
         units as (
-            select
-                clinic_key,
-                sum(n) >= {k}
-                and count(therapist_key) >= {MIN_THERAPISTS}
-                and max(n) <= {MAX_THERAPIST_SHARE} * sum(n) as passes
-            from staff where clinic_key is not null group by clinic_key
+            select clinic_uid, {passes} as passes from staff group by clinic_uid
         ),
-        pool as (
-            select
-                coalesce(
-                    sum(n) >= {k}
-                    and count(therapist_key) >= {MIN_THERAPISTS}
-                    and max(n) <= {MAX_THERAPIST_SHARE} * sum(n), false
-                ) as passes
-            from staff
-            where clinic_key not in (select clinic_key from units where passes)
-        )
+        -- Who works in two small clinics is one therapist of their pool.
+        pooled as (
+            select therapist_uid, sum(n) as n from staff
+            where clinic_uid not in (select clinic_uid from units where passes)
+            group by therapist_uid
+        ),
+        pool as (select {passes} as passes from pooled)
         select
-            units.clinic_key,
+            units.clinic_uid,
             case
-                when units.passes then subjects.name
+                when units.passes then names.name
                 when pool.passes then '{OTHER_UNITS}'
             end as clinic_group
         from units
         cross join pool
-        inner join clinic_subject as subjects on units.clinic_key = subjects.clinic_key
+        inner join clinic_name as names on units.clinic_uid = names.uid
         """
     )
     con.execute(
@@ -526,7 +471,7 @@ def lay_clinic_groups(con: duckdb.DuckDBPyConnection, k: int) -> None:
     )
     con.execute(
         "update base.clients set clinic_group = named.clinic_group"
-        " from base.clinic_group as named where clients.clinic_key = named.clinic_key"
+        " from base.clinic_group as named where clients.clinic_uid = named.clinic_uid"
     )
 
 
@@ -566,9 +511,15 @@ def recode_rare(
         how many rows changed, a ``table.column``.
     """
     changed: dict[str, int] = {}
+    laid = set(
+        con.execute(
+            "select table_name, column_name from information_schema.columns"
+            " where table_schema = 'base'"
+        ).fetchall()
+    )
     for table in tables:
         for column in TABLES[table]:
-            if not is_recoded(column) or not _has(con, table, column.name):
+            if not is_recoded(column) or (table, column.name) not in laid:
                 continue
             n = _recode(con, table, column, k)
             if n:
@@ -614,15 +565,6 @@ def _recode(con: duckdb.DuckDBPyConnection, table: str, column: Column, k: int) 
         elif rare == [other]:
             return 0
     return n
-
-
-def _has(con: duckdb.DuckDBPyConnection, table: str, column: str) -> bool:
-    row = con.execute(
-        "select count(*) from information_schema.columns where table_schema = 'base'"
-        " and table_name = ? and column_name = ?",
-        [table, column],
-    ).fetchone()
-    return bool(row and row[0])
 
 
 def trim_rows(
@@ -742,12 +684,17 @@ def _columns_at(
 
 
 def _order(table: str, names: Sequence[str]) -> list[str]:
+    """Order by pseudonym, then session: ``p`` and ``e`` number the pseudonyms in order."""
     first = {
         "episodes": ("client_id", "episode_no", "episode_id"),
         "ruptures": ("client_id", "episode_id", "onset_session_number"),
     }.get(table, ("client_id", "episode_id", "session_number"))
     keys = [name for name in first if name in names]
-    return [f"{n} nulls last" for n in (*keys, *(n for n in names if n not in keys))]
+    numbers = {"client_id": "t.p", "episode_id": "t.e"}
+    return [
+        f"{numbers.get(name, name)} nulls last"
+        for name in (*keys, *(name for name in names if name not in keys))
+    ]
 
 
 def _expression(

@@ -106,7 +106,7 @@ def domain(column: str, level: int, seen: tuple[str, ...]) -> tuple[str, ...]:
 def blocks() -> tuple[tuple[str, str, str], ...]:
     """Return every block of the ICD-10 with its first and last category.
 
-    Source: WHO, ICD-10 Version 2019, list of blocks (``icd10_block.csv``).
+    Source: WHO, ICD-10 Version 2019, list of blocks (``icd10_block.md`` beside it).
     """
     path = Path(__file__).with_name("icd10_block.csv")
     with path.open(encoding="utf-8", newline="") as file:

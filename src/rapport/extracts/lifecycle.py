@@ -33,6 +33,7 @@ from rapport.extracts.difference import (
     kept_persons,
     persons_path,
 )
+from rapport.extracts.frozen import restate
 from rapport.extracts.ledger import (
     Standing,
     extract_lock,
@@ -44,11 +45,21 @@ from rapport.extracts.ledger import (
 )
 from rapport.extracts.request import Request, read_request, require_closed
 from rapport.extracts.verify import verify_package
-from rapport.privacy.chain import START
-from rapport.privacy.studies import destroy_study_key, key_id, signing_key
+from rapport.files import sync
+from rapport.privacy import append_audit
+from rapport.privacy.at_rest import disk_keys, is_asked_for
+from rapport.privacy.chain import START, chain_entries
+from rapport.privacy.studies import (
+    destroy_study_key,
+    has_study_key,
+    key_id,
+    signing_key,
+)
 from rapport.settings import Settings
+from rapport.sharing import researcher_group_id, share_releases
 from rapport.warehouse import in_memory, scratch_over_published
 
+_RESTATED, _KEY_DESTROYED = "months_restated", "study_key_destroyed"
 _STEPS = "docs/how-to/approve-an-extract.md"
 
 
@@ -76,6 +87,7 @@ def request_extract(settings: Settings, path: Path, today: date) -> Waiting:
     if request.expires_on <= today:
         raise RequestInvalid("expires_on lies in the past")
     note_expired(settings, today)
+    _require_living_study(home, request.study)
     with extract_lock(home):
         _sweep(home)
         with scratch_over_published(settings) as con:
@@ -135,8 +147,9 @@ def _built(
         (work / "facts.json").write_text(package.written_json(built.facts), "utf-8")
         preview = words.preview(request, id_, built.report)
         (work / "preview.txt").write_text(preview, "utf-8")
-        with in_memory() as con:
-            keep_persons(con, persons_path(home, id_), built.persons)
+        with in_memory(disk_keys(home)) as con:
+            keep_persons(con, persons_path(home, id_), built.persons,
+                         encrypted=is_asked_for(home))  # fmt: skip
         _make_durable(work)
         final = _folder(home, id_)
         if final.exists():  # left by a kill between the rename and the ledger
@@ -169,16 +182,25 @@ def _request_id(request: Request, run_id: str, known: dict[str, Standing]) -> st
         said = f"{request.digest()}|{run_id}|{attempt}"
         digest = hashlib.sha256(said.encode()).digest()
         id_ = "q_" + base64.b32encode(digest).decode("ascii").lower()[:12]
-        if id_ not in known or known[id_].state not in ("refused", "withdrawn"):
+        ended = ("refused", "withdrawn", "superseded")
+        if id_ not in known or known[id_].state not in ended:
             return id_
         attempt += 1
 
 
-def prepare_requests(settings: Settings, today: date) -> list[str]:
+def prepare_requests(settings: Settings, today: date, only: str = "") -> list[str]:
     """Build every request that lies in ``extracts/requests``; return who waits.
 
     A file that was taken, or that the disclosure gate refused, moves to ``taken/``; one
     that is no valid request stays, and is told by ``rapport extract request FILE``.
+
+    Args:
+        settings: the settings.
+        today: the day of the requests.
+        only: the one request that a person wants to decide on; empty for all.
+
+    Raises:
+        UsageError: the one request waits for nobody (exit 2).
     """
     folder = settings.home / "extracts" / "requests"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -193,7 +215,16 @@ def prepare_requests(settings: Settings, today: date) -> list[str]:
             observe.event("extract_invalid", reason=error.reason)
             continue
         os.replace(path, taken / path.name)
-    return waiting_extracts(settings.home)
+    waiting = waiting_extracts(settings.home)
+    if not only:
+        return waiting
+    if only not in waiting:
+        raise UsageError(
+            f"{only} does not wait for an answer",
+            next_step="rapport extract list says which requests do",
+            reason="extract_not_waiting",
+        )
+    return [only]
 
 
 def report_figures(settings: Settings, request_id: str) -> dict[str, int | float]:
@@ -213,15 +244,26 @@ def report_figures(settings: Settings, request_id: str) -> dict[str, int | float
 
 
 def settle_extract(
-    settings: Settings, request_id: str, is_approved: bool, by: str, today: date
+    settings: Settings, request_id: str, chosen: str, by: str, reason: str, today: date
 ) -> dict[str, str]:
-    """Do what a person decided on Airflow's page: approve and release, or refuse."""
-    if not is_approved:
-        refuse_extract(settings, request_id, by, "refused on the approval page")
+    """Do what a person chose on Airflow's page.
+
+    Args:
+        settings: the settings.
+        request_id: the request that was shown.
+        chosen: ``approve`` (and release), ``refuse``, or ``later``, which decides nothing.
+        by: the name of who answered; empty where nobody did.
+        reason: why, where it is refused.
+        today: the day of the approval.
+    """
+    if chosen == "approve":
+        approve_extract(settings, request_id, by, today)
+        release_extract(settings, request_id, today)
+        return {"outcome": "released"}
+    if chosen == "refuse":
+        refuse_extract(settings, request_id, by, reason)
         return {"outcome": "refused"}
-    approve_extract(settings, request_id, by, today)
-    release_extract(settings, request_id, today)
-    return {"outcome": "released"}
+    return {"outcome": "waiting"}
 
 
 def review_extract(settings: Settings, id_: str) -> dict[str, Any]:
@@ -329,40 +371,50 @@ def release_extract(settings: Settings, id_: str, today: date) -> Path:
             from it by a few persons (exit 3).
     """
     home = settings.home
+    researcher_group_id(settings)
     with extract_lock(home):
         standing = find_standing(home, id_)
         folder = _folder(home, standing.request_id)
         final = folder / "release"
         if standing.was_released:
-            return _finished(standing, folder, final)
+            _finished(standing, folder, final)
+            share_releases(settings)
+            return final
         request = _request(home, standing.request_id)
         approval = _standing_approval(standing, request, today)
         digest = package.build_digest(folder / "build")
         if digest != approval["digest"]:
             raise _other_build(str(approval["digest"]), digest)
-        with in_memory() as con:
+        with in_memory(disk_keys(home)) as con:
             persons = kept_persons(con, persons_path(home, standing.request_id))
             _refuse_now_small(home, request, persons)
             release_id = _release_id(standing.request_id, digest)
             making = folder / ".release"
-            _make_release(settings, request, standing, approval, folder, making,
-                          release_id, today)  # fmt: skip
-            checks = verify_package(making, None, None, today)
-            wrong = [check.line for check in checks if not check.ok]
-            if wrong:
-                shutil.rmtree(making)
-                raise ExtractRefused("\n".join(["the package is not sound:", *wrong]))
-            keep_persons(con, persons_path(home, release_id), persons)
+            try:
+                _make_release(settings, request, standing, approval, folder, making,
+                              release_id, today)  # fmt: skip
+                checks = verify_package(making, None, None, today)
+                wrong = [check.line for check in checks if not check.ok]
+                if wrong:
+                    raise ExtractRefused(
+                        "\n".join(["the package is not sound:", *wrong])
+                    )
+                keep_persons(con, persons_path(home, release_id), persons,
+                             encrypted=is_asked_for(home))  # fmt: skip
+            except BaseException:
+                shutil.rmtree(making, ignore_errors=True)
+                raise
         manifest = (making / "release.json").read_bytes()
         record(home, "released", standing.request_id, actor=getpass.getuser(),
                digest=hashlib.sha256(manifest).hexdigest(), release_id=release_id)  # fmt: skip
         os.rename(making, final)
         persons_path(home, standing.request_id).unlink(missing_ok=True)
+        share_releases(settings)
         return final
 
 
-def _finished(standing: Standing, folder: Path, final: Path) -> Path:
-    """Return a release; a kill between ledger and rename is made good."""
+def _finished(standing: Standing, folder: Path, final: Path) -> None:
+    """Make good a kill between ledger and rename."""
     making = folder / ".release"
     entry = standing.last("released")
     assert entry is not None
@@ -374,7 +426,6 @@ def _finished(standing: Standing, folder: Path, final: Path) -> Path:
         raise UsageError(
             f"{standing.request_id} was released; its package is no longer here"
         )
-    return final
 
 
 def _standing_approval(
@@ -485,32 +536,111 @@ def withdraw_extract(settings: Settings, id_: str, reason: str) -> str:
         return holder_of(home, standing.request_id)
 
 
+def restate_months(settings: Settings, reason: str, today: date) -> dict[str, int]:
+    """Let later corrections in, once a calendar year: the frozen months are forgotten (C1).
+
+    The next request freezes the values of its day. Every release that is out holds the
+    earlier ones and becomes superseded; it still counts when releases are compared.
+
+    Raises:
+        UsageError: no good reason, a request that is not settled, or a second time in a
+            year (exit 2).
+    """
+    home = settings.home
+    _require_reason(reason)
+    with extract_lock(home):
+        known = standings(home)
+        if any(s.state in ("requested", "built", "approved") for s in known.values()):
+            raise UsageError(
+                "a request waits that holds the values of before",
+                next_step="release or refuse it first: rapport extract list",
+            )
+        if any(
+            (entry["action"], entry["object"]) == (_RESTATED, f"{today:%Y}")
+            for entry in chain_entries(home / "vault" / "audit.jsonl")
+        ):
+            raise UsageError(
+                f"the months were restated in {today:%Y}: corrections enter once a year",
+                next_step="wait for the next calendar year",
+            )
+        n_months = restate(home)
+        append_audit(home, _RESTATED, f"{today:%Y}", reason)
+        released = [s for s in known.values() if s.state == "released"]
+        for standing in released:
+            mark_superseded(home, standing)
+        return {"n_months": n_months, "n_superseded": len(released)}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study: when its last use ends, until when its key is kept, whether it is there."""
+
+    name: str
+    ends_on: date
+    key_until: date
+    has_key: bool
+
+
+def studies(home: Path) -> list[Study]:
+    """Return every study that was asked for and not refused, by name."""
+    ends: dict[str, date] = {}
+    for id_, standing in standings(home).items():
+        if (
+            standing.state != "refused"
+            and (_folder(home, id_) / "request.json").exists()
+        ):
+            request = _request(home, id_)
+            known = ends.get(request.study, request.expires_on)
+            ends[request.study] = max(known, request.expires_on)
+    return [
+        Study(
+            name,
+            end,
+            end + timedelta(days=words.KEY_DAYS),
+            has_study_key(home, name),
+        )
+        for name, end in sorted(ends.items())
+    ]
+
+
 def note_expired(settings: Settings, today: date) -> dict[str, int]:
-    """Enter what has expired, and destroy study keys 30 days later (A6); for housekeeping."""
+    """Enter what has expired, and destroy study keys 30 days later (A6).
+
+    Every night and every request does it.
+    """
     home = settings.home
     counts = {"n_expired": 0, "n_keys_destroyed": 0}
     with extract_lock(home):
-        ends: dict[str, date] = {}
         for id_, standing in standings(home).items():
-            if not (_folder(home, id_) / "request.json").exists():
+            if standing.state != "released" or _request(home, id_).expires_on >= today:
                 continue
-            request = _request(home, id_)
-            if standing.state not in ("refused",):
-                ends[request.study] = max(
-                    ends.get(request.study, request.expires_on), request.expires_on
-                )
-            if standing.state == "released" and request.expires_on < today:
-                record(home, "expired", id_, actor="rapport",
-                       digest=str(standing.entries[-1]["digest"]),
-                       release_id=standing.release_id)  # fmt: skip
-                counts["n_expired"] += 1
-        for study, end in sorted(ends.items()):
-            if end + timedelta(days=words.KEY_DAYS) < today and destroy_study_key(home, study):  # fmt: skip
-                from rapport.privacy import append_audit
-
-                append_audit(home, "study_key_destroyed", study, "expired")
+            record(home, "expired", id_, actor="rapport",
+                   digest=str(standing.entries[-1]["digest"]),
+                   release_id=standing.release_id)  # fmt: skip
+            counts["n_expired"] += 1
+        for study in studies(home):
+            if study.key_until < today and destroy_study_key(home, study.name):
+                append_audit(home, _KEY_DESTROYED, study.name, "expired")
                 counts["n_keys_destroyed"] += 1
     return counts
+
+
+def _require_living_study(home: Path, study: str) -> None:
+    """Stop a study whose key was destroyed when its use had ended.
+
+    Raises:
+        RequestInvalid: its pseudonyms cannot be made again (exit 2).
+    """
+    if has_study_key(home, study):
+        return
+    for entry in chain_entries(home / "vault" / "audit.jsonl"):
+        if (entry["action"], entry["object"]) == (_KEY_DESTROYED, study):
+            raise RequestInvalid(
+                f"study {study} has ended and its key was destroyed on "
+                f"{str(entry['at'])[:10]}: its pseudonyms cannot be made again",
+                next_step="name a new study",
+                reason="extract_study_ended",
+            )
 
 
 def holder_of(home: Path, request_id: str) -> str:
@@ -520,7 +650,7 @@ def holder_of(home: Path, request_id: str) -> str:
 
 
 def mark_superseded(home: Path, standing: Standing) -> None:
-    """Enter that a release holds a person who was erased since."""
+    """Enter that a release holds a person who was erased, or values that were restated."""
     record(home, "superseded", standing.request_id, actor="rapport",
            digest=str(standing.entries[-1]["digest"]),
            release_id=standing.release_id)  # fmt: skip
@@ -569,7 +699,7 @@ def _earlier(home: Path) -> dict[str, Persons]:
         RequestInvalid: the vault lost a release's persons (exit 2).
     """
     found = {}
-    with in_memory() as con:
+    with in_memory(disk_keys(home)) as con:
         for standing in standings(home).values():
             if not standing.is_out or standing.release_id is None:
                 continue
@@ -608,8 +738,4 @@ def _require_reason(reason: str) -> None:
 def _make_durable(folder: Path) -> None:
     """Sync every file and folder, so that a rename never shows half of them."""
     for path in [*folder.rglob("*"), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync(path)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import duckdb
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rapport.errors import ExtractRefused
+from rapport.extracts.codes import meaning
 from rapport.extracts.columns import (
     ALL_TABLES,
     PRIMARY_KEYS,
@@ -55,6 +57,13 @@ class Field:
     def name(self) -> str:
         """The column's name."""
         return self.column.name
+
+    @property
+    def codes(self) -> list[tuple[str, str]]:
+        """Each code that may occur, with its meaning; none for numbers and pseudonyms."""
+        is_flag = self.column.type == "boolean"
+        values = ("true", "false") if is_flag else self.values
+        return [(code, meaning(self.table, self.column, code)) for code in values]
 
     @property
     def description(self) -> str:
@@ -139,15 +148,39 @@ def formulas(con: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, int]
             found.append((name, 1))
         if kind != "VARCHAR":
             continue
-        row = con.execute(
-            f'select min(row_no) from (select "{name}" as cell,'
-            f" row_number() over () + 1 as row_no from data.{table})"
-            " where regexp_matches(cell, ?) and not regexp_matches(cell, ?)",
-            [FORMULA, NUMBER],
-        ).fetchone()
-        if row and row[0]:
-            found.append((name, int(row[0])))
+        is_formula = "regexp_matches(cell, ?) and not regexp_matches(cell, ?)"
+        at = first_row(con, table, name, is_formula, [FORMULA, NUMBER])
+        if at is not None:
+            found.append((name, at))
     return found
+
+
+def first_row(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    column: str,
+    condition: str,
+    values: Sequence[Any],
+) -> int | None:
+    """Return the first row (the header being 1) whose ``cell`` meets a condition.
+
+    The few distinct cells are judged first: rows are numbered only where one meets it.
+    """
+    own = f'data."{table}" where "{column}" is not null'
+    row = con.execute(
+        f'select count(*) from (select distinct "{column}" as cell from {own})'
+        f" where {condition}",
+        list(values),
+    ).fetchone()
+    if not row or not row[0]:
+        return None
+    row = con.execute(
+        f'select min(row_no) from (select "{column}" as cell,'
+        f' row_number() over () + 1 as row_no from data."{table}")'
+        f" where cell is not null and {condition}",
+        list(values),
+    ).fetchone()
+    return int(row[0]) if row and row[0] is not None else None
 
 
 def write_tables(
@@ -266,6 +299,8 @@ def csv_differences(con: duckdb.DuckDBPyConnection, table: str, path: Path) -> i
     except duckdb.Error:
         row = con.execute(f'select count(*) from data."{table}"').fetchone()
         return max(1, int(row[0]) if row else 1)
+    if _is_same_row_by_row(con, table, [name for name, _ in columns]):
+        return 0
     row = con.execute(
         f"""
         select count(*) from (
@@ -276,6 +311,21 @@ def csv_differences(con: duckdb.DuckDBPyConnection, table: str, path: Path) -> i
         """
     ).fetchone()
     return int(row[0]) if row else 0
+
+
+def _is_same_row_by_row(
+    con: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str]
+) -> bool:
+    """Tell whether ``said`` has the table's rows in its order, as a sound package does."""
+    differ = " or ".join(
+        f'said."{name}" is distinct from own."{name}"' for name in columns
+    )
+    row = con.execute(
+        f'select (select count(*) from said) = (select count(*) from data."{table}")'
+        f' and not exists (select 1 from said positional join data."{table}" as own'
+        f" where {differ or 'false'})"
+    ).fetchone()
+    return bool(row and row[0])
 
 
 # --- words --------------------------------------------------------------------------
@@ -316,7 +366,7 @@ def value_words(field: Field) -> list[str]:
         return [f"{field.low:g} to {field.high:g}"]
     if field.name.endswith("_id"):
         return ["16 letters A-Z and 2-7"]
-    return []
+    return ["a day, YYYY-MM-DD"] if field.column.type == "date" else ["empty"]
 
 
 def descriptor(
@@ -389,20 +439,29 @@ def _schema_field(field: Field) -> dict[str, Any]:
     }
     if constraints:
         said["constraints"] = constraints
+    if field.values:
+        said["categories"] = [
+            {"value": code, "label": text} if text else {"value": code}
+            for code, text in field.codes
+        ]
     return said
 
 
 def rendered(template: str, **values: Any) -> str:
     """Return a page or a text of the package."""
-    environment = Environment(
+    return _templates().get_template(template).render(**values)
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
         loader=PackageLoader("rapport.extracts"),
-        autoescape=template.endswith(".html"),
+        autoescape=lambda name: name is not None and name.endswith(".html"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template(template).render(**values)
 
 
 def written_json(said: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -17,20 +18,22 @@ from rapport.errors import ExtractRefused
 from rapport.extracts import cells, frames, package, words
 from rapport.extracts.build import (
     Built,
+    hits,
+    identifiers,
     require_enough,
     snapshot_as_of,
     write_words,
 )
 from rapport.extracts.columns import PUBLIC
-from rapport.extracts.difference import Persons, differences
+from rapport.extracts.difference import WHOLE, Persons, differences
+from rapport.extracts.frozen import last_closed, lay_frozen_months
 from rapport.extracts.request import Request, require_closed
-from rapport.privacy.studies import study_key
 from rapport.settings import Settings
 from rapport.warehouse import in_memory, scratch_over_published
 
 SURE_SHARE_N = 30
 _GROUPS = {
-    "qi_endings": "coalesce(episodes.closure_reason, 'open')",
+    "qi_endings": "coalesce(people.closure_reason, 'open')",
     "qi_early_alliance": "coalesce(outcomes.early_alliance_band, 'none')",
     "qi_outcome_monthly": "coalesce(outcomes.reliable_change, 'none')",
 }
@@ -60,11 +63,16 @@ def build_public(
     with scratch_over_published(settings) as con:
         as_of = snapshot_as_of(con)
         require_closed(request, min(as_of, today))
-        key = study_key(settings.home, request.study, may_create=True)
-        frames.lay_subjects(con, settings.home, request.study, key)
-        n_changed = frames.lay_frozen_months(
-            con, settings.home, request.period.from_, request.period.to
+        frames.lay_subjects(con, settings.home)
+        n_changed = lay_frozen_months(
+            con,
+            settings.home,
+            request.period.from_,
+            request.period.to,
+            last_closed(min(as_of, today)),
         )
+        # Names only number the persons here: none leaves, and no study key is made.
+        frames.lay_pseudonyms(con, request.study, bytes(32))
         n = frames.lay_cohort(con, request)
         require_enough(n, request.k)
         _lay_counted(con)
@@ -77,7 +85,10 @@ def build_public(
                 next_step="ask for one table, or a longer period",
                 reason="extract_cells",
             )
-        persons = _persons_by_cell(con, tables, keys, hidden)
+        persons = {
+            WHOLE: _everyone(con),
+            **_persons_by_cell(con, tables, keys, hidden),
+        }
         found = differences(persons, earlier)
         wrong = [d.words(request.k) for d in found if d.is_too_small(request.k)]
         if wrong:
@@ -86,15 +97,16 @@ def build_public(
             )
         con.execute("create schema if not exists data")
         for table in tables:
-            _lay_table(con, table, tables, keys, counts, hidden)
+            _lay_table(con, table, tables, keys, counts, hidden, request.k)
         fields = package.fields_of(
             con, {t: public_columns(t) for t in tables}, {}, _hidden_in(tables, keys, hidden)
         )  # fmt: skip
         package.stop_on_formula(con, tables)
         package.write_tables(con, folder / "data", fields, request.formats, as_of)
+        planted = identifiers(con)
     small = cells.primary_cells(counts, request.k)
     widths = _audit_written(folder, tables, keys, counts, request.k, small)
-    report = {
+    report: dict[str, Any] = {
         "v": 1,
         "request_id": request_id,
         "request_digest": request.digest(),
@@ -105,6 +117,9 @@ def build_public(
         "n_masked": 0,
         "n_dropped": 0,
         "k_required": request.k,
+        "k_min": min(
+            (n for p, n in enumerate(counts) if n and p not in hidden), default=0
+        ),
         "cells": {
             "shown": len(keys) - len(hidden),
             "primary": len(small),
@@ -119,9 +134,11 @@ def build_public(
         "differencing": [
             {"release_id": d.release_id, "new": d.new, "gone": d.gone} for d in found
         ],
-        "canaries": {"planted": 0, "hits": 0},
+        "canaries": {"planted": len(planted), "hits": hits(folder, planted)},
         "data_as_of": as_of.isoformat(),
     }
+    if report["canaries"]["hits"]:
+        raise ExtractRefused("the tables are not safe: identifiers of the warehouse")
     page = words.public_risk_page(request, report)
     write_words(folder, request, request_id, report, fields, page)
     facts = {
@@ -144,18 +161,14 @@ def _lay_counted(con: duckdb.DuckDBPyConnection) -> None:
         select
             people.uid,
             year(people.index_on)::varchar as period,
-            coalesce(clients.state, 'missing') as place,
+            coalesce(people.state, 'missing') as place,
             {groups}
         from people
-        inner join pub.core.dim_client as clients
-            on people.client_key = clients.client_key
-        inner join pub.core.fct_episode as episodes
-            on people.index_episode = episodes.episode_key
         left join (
-            select distinct on (episode_key) *
-            from pub.outcomes.fct_episode_outcome
-            order by episode_key, instrument
-        ) as outcomes on people.index_episode = outcomes.episode_key
+            select distinct on (episode_uid) *
+            from held.outcome
+            order by episode_uid, instrument
+        ) as outcomes on people.index_episode = outcomes.episode_uid
         """
     )
 
@@ -203,6 +216,12 @@ def _hidden_in(
     }
 
 
+def _everyone(con: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    return frozenset(
+        row[0] for row in con.execute("select uid from counted").fetchall()
+    )
+
+
 def _persons_by_cell(
     con: duckdb.DuckDBPyConnection,
     tables: Sequence[str],
@@ -234,6 +253,7 @@ def _lay_table(
     keys: Sequence[cells.Key],
     counts: Sequence[int],
     hidden: frozenset[int],
+    k: int,
 ) -> None:
     shown: dict[cells.Key, int | None] = {
         key: None if place in hidden else n
@@ -245,7 +265,7 @@ def _lay_table(
             continue
         whole = shown[(*key[:2], *([cells.TOTAL] * len(tables)))]
         group = key[2 + list(tables).index(table)]
-        rows.append((key[0], key[1], group, n, _share(n, whole)))
+        rows.append((key[0], key[1], group, n, _share(n, whole, k)))
     group_name = PUBLIC[table][2].name
     con.register(
         "frame",
@@ -262,9 +282,11 @@ def _lay_table(
     con.unregister("frame")
 
 
-def _share(n: int | None, whole: int | None) -> float | None:
-    """Return a share that gives nothing away; of few persons, never 0 or 1."""
+def _share(n: int | None, whole: int | None, k: int) -> float | None:
+    """Return a share that gives nothing away: not of few, nor of all but few (C6)."""
     if n is None or not whole:
+        return None
+    if 0 < n < k or 0 < whole - n < k:
         return None
     if n in (0, whole) and whole < SURE_SHARE_N:
         return None
@@ -324,6 +346,9 @@ def audit_tables(
     small = sum(1 for n in read.values() if n is not None and 0 < n < k)
     if small:
         return [(False, f"k: {small} cells show fewer than {k} persons")]
+    told = sum(_n_telling_shares(con, table, k) for table in own)
+    if told:
+        return [(False, f"cells: {told} shares tell what a hidden count is")]
     system = cells.system_of(read)
     place = {key: n for n, key in enumerate(system.keys)}
     shown = {place[key]: n for key, n in read.items() if n is not None}
@@ -338,3 +363,15 @@ def audit_tables(
     if sure:
         return [(False, f"cells: {sure} hidden cells can be worked out")]
     return [(True, f"cells: {len(shown)} shown, {len(hidden)} hidden, none worked out")]
+
+
+def _n_telling_shares(con: duckdb.DuckDBPyConnection, table: str, k: int) -> int:
+    """Count shares of hidden counts, of few, of all but few, or sure ones of few."""
+    group = PUBLIC[table][2].name
+    rows = con.execute(
+        f"select part.n_persons, whole.n_persons, part.share from data.{table} as part"
+        f" left join data.{table} as whole on part.period = whole.period"
+        f" and part.place = whole.place and whole.{group} = '{cells.TOTAL}'"
+        " where part.share is not null"
+    ).fetchall()
+    return sum(share != _share(n, whole, k) for n, whole, share in rows)

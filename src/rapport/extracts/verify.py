@@ -25,7 +25,9 @@ from rapport.extracts.gate import gate_problems
 from rapport.extracts.ledger import standings
 from rapport.extracts.request import K_MICRODATA
 from rapport.extracts.risk import measure_classes, measure_trajectory
+from rapport.privacy.scan import read_list, search_folder
 from rapport.warehouse import in_memory
+from rapport.warehouse.tables import table_rows
 
 _DATE = (
     r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|(19|20)\d{6})"
@@ -58,6 +60,8 @@ def verify_package(
         UsageError: there is no package, or a given file cannot be read (exit 2).
     """
     if not (folder / "release.json").is_file():
+        if (folder / "SHA256SUMS").is_file() or (folder / "datapackage.json").is_file():
+            return [Check(False, "release.json: listed but missing")]
         raise UsageError(
             "no release.json: this folder is no released package",
             next_step="name the folder that holds release.json",
@@ -65,6 +69,7 @@ def verify_package(
     try:
         said: dict[str, Any] = json.loads((folder / "release.json").read_text("utf-8"))
         names = {"files", "public_key", "signature", "profile", "k"} - set(said)
+        int(said.get("k", 0))
     except (ValueError, TypeError):
         return [Check(False, "release.json: not readable")]
     if names:
@@ -154,39 +159,19 @@ def _sums(folder: Path, said: dict[str, Any]) -> Iterator[Check]:
 
 def _canaries(folder: Path, canaries: Path) -> Iterator[Check]:
     try:
-        planted = [s for s in canaries.read_text("utf-8").splitlines() if s]
+        planted = read_list(canaries)
     except (OSError, UnicodeDecodeError):
         raise UsageError("the file of canaries cannot be read") from None
-    hits = 0
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        content = path.read_bytes()
-        if path.suffix == ".parquet":  # compressed: what it holds is searched decoded
-            content += _decoded(path)
-        for number, text in enumerate(planted, start=1):
-            if any(form in content for form in _forms(text)):
-                hits += 1
-                yield Check(False, f"{path.relative_to(folder).as_posix()}: canary #{number}")  # fmt: skip
-    if not hits:
+    except ValueError as error:
+        raise UsageError(f"the file of canaries: {error}") from None
+    found = search_folder(folder, planted, table_rows)
+    hits = sorted({(hit.path, int(hit.canary)) for hit in found.hits})
+    for path, number in hits:
+        yield Check(False, f"{path}: canary #{number}")
+    for path in found.undecoded:
+        yield Check(False, f"{path}: cannot be searched")
+    if not hits and not found.undecoded:
         yield Check(True, f"canaries: {len(planted)} searched, none found")
-
-
-def _forms(text: str) -> Iterator[bytes]:
-    for said in (text, text.lower(), text.upper()):
-        yield said.encode()
-        yield said.encode("utf-16-le")
-        yield said.encode().hex().encode()
-        for shift in range(3):
-            coded = base64.b64encode(b"\0" * shift + said.encode())
-            yield coded[4 if shift else 0 : -4] or coded
-
-
-def _decoded(path: Path) -> bytes:
-    with in_memory() as con:
-        try:
-            rows = con.execute("select * from read_parquet(?)", [str(path)]).fetchall()
-        except duckdb.Error:
-            return b""
-    return "\n".join("\t".join(str(v) for v in row) for row in rows).encode()
 
 
 def _standing(folder: Path, said: dict[str, Any], today: date) -> Iterator[Check]:
@@ -278,13 +263,7 @@ def _bad_cells(
     column: Column,
 ) -> Iterator[str]:
     def first(condition: str, values: Sequence[Any]) -> int | None:
-        row = con.execute(
-            f'select min(row_no) from (select "{name}" as cell,'
-            f' row_number() over () + 1 as row_no from data."{table}")'
-            f" where cell is not null and {condition}",
-            list(values),
-        ).fetchone()
-        return int(row[0]) if row and row[0] is not None else None
+        return package.first_row(con, table, name, condition, values)
 
     if profile not in ("limited", "public"):
         at = first("regexp_matches(cell, ?)", [_DATE])

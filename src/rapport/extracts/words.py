@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from rapport.extracts.columns import columns_of
+from rapport.extracts.levels import TOP
 from rapport.extracts.package import Field, rendered, value_words
 from rapport.extracts.request import Request
-from rapport.extracts.risk import Classes, Trajectory
 
 KEY_DAYS = 30
 _EDGES = (11, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000,
@@ -45,30 +46,85 @@ def preview(request: Request, request_id: str, report: Mapping[str, Any]) -> str
         f"Request {request_id} · study {request.study} · profile {request.profile}",
         request.title,
         "",
-        f"Persons: {band(report['n_released'])}, index date from "
+        "WHAT YOU WOULD GET",
+        f"Persons: {band(report['n_released'])}; index date from "
         f"{request.period.from_} to {request.period.to}",
     ]
     for table, n in report["rows"].items():
         lines.append(f"  {table}: {band(n)} rows")
+        columns = report.get("columns", {}).get(table)
+        if columns:
+            lines += _wrapped(", ".join(columns), "    ")
+    for table in report.get("tables_withheld", []):
+        lines.append(f"  {table}: not released")
     if request.profile != "public":
-        lines += ["", "Generalised:"]
+        lines += ["", "HOW PERSONS ARE TOLD"]
         for name, level in report["levels"].items():
             lines.append(f"  {name}: {_LEVEL_WORDS[name][level]}")
         if not report["levels"]:
-            lines.append("  nothing: a limited data set leaves under its agreement")
-        lines += ["", *course_words(request, report["rung"])]
+            lines.append("  as recorded: a limited data set leaves under its agreement")
+        lines += ["", "HOW THE COURSE IS TOLD"]
+        for said in course_words(request, report["rung"]):
+            lines += _wrapped(said)
+        for said in _cut_off_words(request, report):
+            lines += _wrapped(said)
+    end = request.expires_on + timedelta(days=KEY_DAYS)
     lines += [
         "",
-        f"Cite the release by its release_id, study {request.study}, and "
-        f"the data's date {report['data_as_of']}.",
-        f"Use ends on {request.expires_on}. The study key is destroyed "
-        f"{KEY_DAYS} days later, on {request.expires_on + timedelta(days=KEY_DAYS)}: "
-        "after that nobody can link these pseudonyms to later data.",
+        "HOW TO CITE",
+        *_wrapped(citation(request, report)),
         "",
-        "Nothing has left. A second person, named in [extracts] approvers, decides: "
-        f"rapport extract review {request_id}",
+        "WHEN IT ENDS",
+        *_wrapped(
+            f"Use ends on {request.expires_on}; what you hold is deleted by then, as the "
+            f"terms say. The study's key is destroyed after {end}. Until then a new "
+            "release of the study bears the same pseudonyms, so that you can join the two; "
+            "after that nobody can, and nobody, we included, can say who a pseudonym was."
+        ),
+        "",
+        "WHAT COMES NEXT",
+        *_wrapped(
+            "Nothing has left. A second person, named in [extracts] approvers, reads the "
+            f"measured risk and decides: rapport extract review {request_id}"
+        ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def citation(request: Request, report: Mapping[str, Any]) -> str:
+    """Return how to cite a release; its id is known once it is released."""
+    return (
+        f"{request.title}. De-identified extract, study {request.study}, profile "
+        f"{request.profile}, release RELEASE_ID (in release.json), data of "
+        f"{report['data_as_of']}."
+    )
+
+
+def _wrapped(said: str, indent: str = "  ") -> list[str]:
+    return textwrap.wrap(
+        said,
+        88,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+    )
+
+
+def _cut_off_words(request: Request, report: Mapping[str, Any]) -> list[str]:
+    """Tell how much of the cohort's therapies lies past the last week, in steps of 5 %."""
+    cut = report.get("cut_off")
+    if not cut or request.week_cap is None or report["rung"] is None:
+        return []
+    return [
+        f"Of the cohort's sessions {_about(cut['sessions_later'], cut['sessions'])} lie "
+        f"outside, and {_about(cut['persons_longer'], cut['persons'])} of the persons "
+        f"have sessions after week {request.week_cap}."
+    ]
+
+
+def _about(n: int, of: int) -> str:
+    step = round(20 * n / of) * 5 if of else 0
+    return "fewer than 5 %" if step < 5 else f"about {step} %"
 
 
 def course_words(request: Request, rung: Mapping[str, int | None] | None) -> list[str]:
@@ -77,7 +133,7 @@ def course_words(request: Request, rung: Mapping[str, int | None] | None) -> lis
         return [
             "Only clients and episodes leave, without weeks: among so few persons, three "
             "remembered visits would name too many from sessions, scores or ruptures. A "
-            "larger cohort, or fewer columns of alliance, may change that."
+            "larger cohort may change that."
         ]
     lines = []
     if request.week_cap is not None:
@@ -99,31 +155,44 @@ def course_words(request: Request, rung: Mapping[str, int | None] | None) -> lis
     return lines
 
 
-def risk_page(
-    request: Request,
-    report: Mapping[str, Any],
-    classes: Classes,
-    trajectory: Trajectory,
-) -> str:
-    """Return the disclosure report as a page: no script, nothing fetched."""
-    sizes = _histogram(
-        classes.sizes, (1, 11, 20, 50, 100, 200, 500, 1_000), "persons in the class"
+def risk_page(request: Request, report: Mapping[str, Any]) -> str:
+    """Return the disclosure report as a page: no script, nothing fetched.
+
+    Everything it shows stands in the request or in ``risk_report.json``, its twin.
+    """
+    levels = [
+        {
+            "name": name,
+            "said": _LEVEL_WORDS[name][level],
+            "how": "finest" if not level
+            else "left out" if level == TOP[name]
+            else "coarser",
+        }
+        for name, level in report["levels"].items()
+    ]  # fmt: skip
+    k = report["k_required"]
+    sizes = _plot(
+        report["distributions"]["class_size"],
+        lambda low, high: f"{low:,}–{high - 1:,}" if high else f"{low:,}+",
+        is_short=lambda low: low < k,
     )
-    risks = _histogram(
-        trajectory.risks, (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5), "risk of a person"
+    risks = _plot(
+        report["distributions"]["trajectory_risk"],
+        lambda low, high: f"{low:g}–{high:g}" if high else f"{low:g}+",
+        is_short=lambda low: low >= report["trajectory_limit"],
     )
     return rendered(
         "risk_report.html",
         **_style(),
         request=request,
         report=report,
-        levels=[
-            (name, _LEVEL_WORDS[name][level])
-            for name, level in report["levels"].items()
+        levels=levels,
+        course=[
+            *course_words(request, report["rung"]),
+            *_cut_off_words(request, report),
         ],
-        course=course_words(request, report["rung"]),
-        size_bars=sizes,
-        risk_bars=risks,
+        size_plot=sizes,
+        risk_plot=risks,
     )
 
 
@@ -132,25 +201,41 @@ def public_risk_page(request: Request, report: Mapping[str, Any]) -> str:
     return rendered("public_report.html", **_style(), request=request, report=report)
 
 
-def _histogram(
-    values: Sequence[float], edges: Sequence[float], label: str
-) -> dict[str, Any]:
-    """Count values between edges, with what an inline SVG needs to draw them."""
-    counts = [
-        sum(low <= v < high for v in values)
-        for low, high in zip(edges, [*edges[1:], float("inf")], strict=True)
+def distribution(
+    values: Sequence[float], edges: Sequence[float]
+) -> list[dict[str, float | None]]:
+    """Count values from each edge to below the next; the last has no end."""
+    ends = [*edges[1:], None]
+    return [
+        {
+            "from": low,
+            "below": high,
+            "n": sum(low <= v and (high is None or v < high) for v in values),
+        }
+        for low, high in zip(edges, ends, strict=True)
     ]
-    most = max([*counts, 1])
+
+
+def _plot(
+    counts: Sequence[Mapping[str, Any]],
+    label: Callable[[Any, Any], str],
+    is_short: Callable[[float], bool],
+) -> dict[str, Any]:
+    """Return what an inline SVG and its table need to show a distribution."""
+    most = max([int(row["n"]) for row in counts] + [1])
+    total = max(sum(int(row["n"]) for row in counts), 1)
     bars = [
         {
-            "label": f"{edge:g}+" if place == len(edges) - 1 else f"{edge:g}–",
-            "n": n,
-            "x": 10 + 70 * place,
-            "height": round(120 * n / most, 1),
+            "label": label(row["from"], row["below"]),
+            "n": row["n"],
+            "share": f"{100 * row['n'] / total:.1f}",
+            "x": 8 + 88 * place,
+            "height": round(110 * row["n"] / most, 1),
+            "is_short": is_short(row["from"]),
         }
-        for place, (edge, n) in enumerate(zip(edges, counts, strict=True))
+        for place, row in enumerate(counts)
     ]
-    return {"bars": bars, "label": label, "width": 20 + 70 * len(edges)}
+    return {"bars": bars, "width": 16 + 88 * len(bars)}
 
 
 def codebook_page(request: Request, fields: Sequence[Field]) -> str:
@@ -180,9 +265,13 @@ def readme(
         request=request,
         request_id=request_id,
         report=report,
+        citation=citation(request, report),
         course=[]
         if request.profile == "public"
-        else course_words(request, report["rung"]),
+        else [
+            *course_words(request, report["rung"]),
+            *_cut_off_words(request, report),
+        ],
         tables=list(dict.fromkeys(field.table for field in fields)),
         left_out=left_out,
     )

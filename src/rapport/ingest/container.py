@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from rapport.errors import is_disk_full
 from rapport.ingest.first_bytes import FoundFormat, format_of, open_zip
 from rapport.ingest.inbox import is_junk
 from rapport.ingest.raw import FileRefused
@@ -256,7 +257,12 @@ def _inflate(
         EOFError,
         NotImplementedError,
         RuntimeError,
+        ValueError,
     ):
+        raise FileRefused("archive_unreadable") from None
+    except OSError as error:  # a directory may point before the file's start
+        if is_disk_full(error):
+            raise
         raise FileRefused("archive_unreadable") from None
 
 

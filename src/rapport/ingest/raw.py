@@ -51,6 +51,7 @@ class RawTable:
         delimiter: of delimited text, else empty.
         header_row: the last row of the header; 0 where the format has none.
         n_title_rows: rows above the header with something in them: counted as footer.
+        has_blanks: whether a cell may begin or end with a blank.
     """
 
     name: str
@@ -59,6 +60,7 @@ class RawTable:
     delimiter: str = ""
     header_row: int = 1
     n_title_rows: int = 0
+    has_blanks: bool = True
 
 
 def is_header(headers: tuple[str, ...], known: Container[str]) -> bool:
@@ -128,8 +130,17 @@ def _joined(rows: Sequence[Sequence[str]], *, is_merged: bool) -> tuple[str, ...
 
 def clear_raw(con: duckdb.DuckDBPyConnection) -> None:
     """Drop what the file before left."""
-    for table in ("raw", "unreadable", "blank_line"):
+    drop_relation(con, "raw")
+    for table in ("raw_cells", "unreadable", "blank_line"):
         con.execute(f"drop table if exists {table}")
+
+
+def drop_relation(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Drop ``raw`` or ``cell``: a table, or the view of a file that needs no copy."""
+    try:
+        con.execute(f"drop table if exists {name}")
+    except duckdb.CatalogException:
+        con.execute(f"drop view {name}")
 
 
 def load_cells(

@@ -33,9 +33,15 @@ from rapport.ingest.raw import FileRefused, RawTable
 from rapport.ingest.spreadsheet import Sheet, read_sheet, read_sheets
 from rapport.mapping import FileMapping, Mapping
 from rapport.settings import Settings
-from rapport.warehouse.connections import temp_folder
+from rapport.warehouse.connections import (
+    leave_plain_folder,
+    plain_folder,
+    plain_folders,
+)
 
 _PREFIX = "door-"
+# What inflating and transcribing make of a delivery, beyond what exports are seen to.
+_MOST_GROWN = 50
 _SIZE = re.compile(r"^([0-9.]+)(MB|GB)$")
 
 
@@ -127,12 +133,14 @@ class DeliveryFiles:
     ) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+            leave_plain_folder(self.settings, self._folder.parent)
 
     @property
     def folder(self) -> Path:
         """Return the folder for what is inflated or transcribed; made when needed."""
         if self._folder is None:
-            where = temp_folder(self.settings)
+            n_bytes = sum(path.lstat().st_size for path in self.found.members())
+            where = plain_folder(self.settings, _MOST_GROWN * n_bytes)
             self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
         return self._folder
 
@@ -332,8 +340,9 @@ def can_read(part: FileMapping, source: Source) -> bool:
 
 def sweep_temporary(settings: Settings) -> None:
     """Remove the folders that a killed door left behind."""
-    for left in temp_folder(settings).glob(f"{_PREFIX}*"):
-        shutil.rmtree(left, ignore_errors=True)
+    for folder in plain_folders(settings):
+        for left in folder.glob(f"{_PREFIX}*"):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _true_name(path: Path, names: tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
 """Rewrite delivered and refused files without one person's rows (privacy.md A5).
 
 A row is the person's when a cell of it is one of the person's ids; where the mapping says
-which columns hold ids, only those are looked at, since a short id may be a number
+which columns make ids, only those are looked at, since a short id may be a number
 elsewhere. The bytes of every other row stay as they came. A file that cannot be taken
 apart and names the person goes as a whole.
 """
@@ -12,31 +12,73 @@ import csv
 import gzip
 import json
 import os
+import unicodedata
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import openpyxl
 
-from rapport.ingest.inbox import MANIFEST, SUCCESS, file_sha256, is_plain_file
+from rapport.ingest.inbox import SUCCESS, is_plain_file
 from rapport.mapping.vendor import normal_header
+from rapport.privacy.at_rest import is_sealed
 
 _DELIMITERS = ",\t|;"
 _LONGEST_JSON = 512 << 20
 
 
-@dataclass
-class Rewritten:
-    """What a rewrite came to: counts, and the sha256 of each file before and after."""
+# Told of a file and how many rows are about to leave it, before it is replaced.
+Plan: TypeAlias = Callable[[Path, int], None]
 
-    n_files: int = 0
-    n_rows: int = 0
-    n_files_removed: int = 0
-    n_bytes: int = 0
-    hashes: list[tuple[str, str]] = field(default_factory=list)
+
+@dataclass(frozen=True)
+class IdPart:
+    """One part of an id: a constant, or the first filled cell below some headers."""
+
+    headers: tuple[str, ...]  # as ``normal_header`` writes them
+    constant: str = ""
+    is_optional: bool = False
+
+    def is_in(self, headers: Container[str]) -> bool:
+        """Tell whether a file with these headers has the part."""
+        is_there = any(header in headers for header in self.headers)
+        return is_there or self.is_optional or not self.headers
+
+
+@dataclass(frozen=True)
+class IdRule:
+    """How a mapping makes the ids of one entity out of a row.
+
+    Attributes:
+        match: the glob of the files that it is for.
+        entity: ``client``, ``session`` and so on.
+        parts: what is joined; nearly always one.
+        separator: what stands between.
+    """
+
+    match: str
+    entity: str
+    parts: tuple[IdPart, ...]
+    separator: str = "|"
+
+    def is_in(self, headers: Container[str]) -> bool:
+        """Tell whether a file with these headers holds such ids."""
+        return all(part.is_in(headers) for part in self.parts)
+
+    def text_of(self, cells: Mapping[str, str]) -> str:
+        """Return the id of a row (normal header -> cell); nothing where a part lacks."""
+        found = []
+        for part in self.parts:
+            filled = (cells.get(header, "").strip() for header in part.headers)
+            said = part.constant or next((text for text in filled if text), "")
+            if not said and not part.is_optional:
+                return ""
+            found.append(said)
+        return self.separator.join(found)
 
 
 @dataclass(frozen=True)
@@ -44,36 +86,85 @@ class Person:
     """Whose rows go, within one source.
 
     Attributes:
-        client_ids: the person's ids in this source, as they are written.
-        is_part: tells whether a text is the id of an administration of the person.
-        columns: normal header -> what it holds, ``client`` or ``administration``; empty
-            when no mapping says, and every column is looked at for client ids.
+        client_ids: the person's ids in this source, NFC-normalised.
+        is_theirs: tells whether a text is an id of theirs: entity, text.
+        rules: how ids stand in the files, as the mapping says; where a file has none of
+            them, every column is looked at for client ids.
     """
 
     client_ids: frozenset[str]
-    is_part: Callable[[str], bool]
-    columns: Mapping[str, str] = field(default_factory=dict)
+    is_theirs: Callable[[str, str], bool]
+    rules: tuple[IdRule, ...] = ()
+
+    def for_file(self, *names: str) -> Person:
+        """Return the person as a file of one of these names tells of it."""
+        said = [name.rpartition("/")[2].lower() for name in names]
+        said += [name.removesuffix(".gz") for name in said]
+        fitting = tuple(
+            rule
+            for rule in self.rules
+            if any(fnmatchcase(name, rule.match.lower()) for name in said)
+        )
+        return replace(self, rules=fitting or self.rules)
 
     def has_cell(self, text: str) -> bool:
         """Tell whether a cell is one of the client ids, or names one as FHIR does."""
-        said = text.strip()
+        said = _normal(text)
         return said in self.client_ids or said.rpartition("/")[2] in self.client_ids
+
+    @property
+    def pieces(self) -> list[list[str]]:
+        """The cells of which the mapping composes each of the client ids."""
+        composed = {
+            (rule.separator, len(rule.parts))
+            for rule in self.rules
+            if rule.entity == "client" and len(rule.parts) > 1
+        }
+        said = [id_.split(s) for s, _ in sorted(composed) for id_ in self.client_ids]
+        lengths = {n for _, n in composed}
+        return [pieces for pieces in said if len(pieces) in lengths]
+
+    def has_any(self, cells: Sequence[str]) -> bool:
+        """Tell whether any cell of a row is one of the client ids, or all its pieces are."""
+        return any(self.has_cell(cell) for cell in cells) or any(
+            {cell.strip() for cell in cells}.issuperset(pieces)
+            for pieces in self.pieces
+        )
+
+    def knows(self, headers: Iterable[str]) -> bool:
+        """Tell whether a row of cells is a header that the mapping has a word for."""
+        known = {h for rule in self.rules for part in rule.parts for h in part.headers}
+        return not known.isdisjoint(normal_header(header) for header in headers)
+
+    def rules_in(self, headers: Container[str]) -> list[IdRule]:
+        """Return what tells rows below some normal headers apart.
+
+        A row that names a client is of that client; of a row that names none, the
+        episode, the session or the goal says whose it is. A form may be named beside.
+        """
+        found = [rule for rule in self.rules if rule.is_in(headers)]
+        of_client = [r for r in found if r.entity in ("client", "administration")]
+        return of_client or found
 
     def row_test(self, headers: Iterable[str]) -> Callable[[list[str]], bool]:
         """Return what tells whether a row below some headers is the person's."""
-        held = [self.columns.get(normal_header(header), "") for header in headers]
-        clients = [n for n, what in enumerate(held) if what == "client"]
-        parts = [n for n, what in enumerate(held) if what == "administration"]
-        if not clients and not parts:
-            return lambda row: any(self.has_cell(cell) for cell in row)
+        names = [normal_header(header) for header in headers]
+        rules = self.rules_in(frozenset(names))
+        if not rules:
+            return self.has_any
+        return lambda row: self.is_named(rules, dict(zip(names, row, strict=False)))
 
-        def is_person(row: list[str]) -> bool:
-            n = len(row)
-            return any(self.has_cell(row[at]) for at in clients if at < n) or any(
-                self.is_part(row[at].strip()) for at in parts if at < n
-            )
-
-        return is_person
+    def is_named(self, rules: Iterable[IdRule], cells: Mapping[str, str]) -> bool:
+        """Tell whether a row, by its normal headers, holds an id of the person."""
+        for rule in rules:
+            text = rule.text_of(cells)
+            if not text:
+                continue
+            if rule.entity == "client" and self.has_cell(text):
+                return True
+            if rule.entity != "client" and self.is_theirs(rule.entity, text):
+                return True
+        return False
 
     def has_document(self, said: Any) -> bool:
         """Tell whether any text within a JSON value is one of the ids."""
@@ -87,39 +178,36 @@ class Person:
         return isinstance(said, int) and said > 9999 and str(said) in self.client_ids
 
 
-def rewrite_folder(folder: Path, person: Person, aside: Path) -> Rewritten:
+def _normal(text: str) -> str:
+    said = text.strip()
+    return said if said.isascii() else unicodedata.normalize("NFC", said)
+
+
+def rewrite_folder(folder: Path, person: Person, aside: Path, plan: Plan) -> None:
     """Rewrite every file below a folder that holds rows of the person."""
-    done = Rewritten()
     for path in sorted(folder.rglob("*"), key=lambda p: os.fsencode(p)):
         if path.is_symlink() or not path.exists() or not is_plain_file(path):
             continue
-        if path.name in (SUCCESS, MANIFEST) or path.suffix == ".parquet":
+        if path.name == SUCCESS or path.suffix == ".parquet":
             continue  # the engine's own files are rewritten by the engine
-        rewrite_file(path, person, aside, done)
-    return done
+        if is_sealed(path):
+            continue  # opened and sealed again by whoever holds the key
+        rewrite_file(path, person, aside, plan)
 
 
-def rewrite_file(path: Path, person: Person, aside: Path, done: Rewritten) -> None:
+def rewrite_file(path: Path, person: Person, aside: Path, plan: Plan) -> None:
     """Rewrite one file, in place of itself and whole, or remove it."""
     building = aside / "rewritten"
     building.unlink(missing_ok=True)
     try:
-        n_rows = _rewrite(path, building, person, aside)
+        n_rows = _rewrite(path, building, person.for_file(path.name), aside)
     except _Whole:
-        done.hashes.append((file_sha256(path).hex(), ""))
+        plan(path, 0)
         path.unlink()
-        done.n_files_removed += 1
         return
-    finally:
-        if building.exists() and not building.stat().st_size:
-            building.unlink()
     if n_rows:
-        before = file_sha256(path).hex()
+        plan(path, n_rows)
         _replace(building, path)
-        done.hashes.append((before, file_sha256(path).hex()))
-        done.n_files += 1
-        done.n_rows += n_rows
-        done.n_bytes += path.stat().st_size
     building.unlink(missing_ok=True)
 
 
@@ -145,9 +233,9 @@ def _rewrite(path: Path, out: Path, person: Person, aside: Path) -> int:
     with path.open("rb") as file:
         head = file.read(4096)
     if head.startswith(b"PK\x03\x04"):
-        with zipfile.ZipFile(path) as archive:
-            is_workbook = "[Content_Types].xml" in archive.namelist()
         try:
+            with zipfile.ZipFile(path) as archive:
+                is_workbook = "[Content_Types].xml" in archive.namelist()
             return (_workbook if is_workbook else _archive)(path, out, person, aside)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, KeyError):
             return _whole(path, person)
@@ -204,22 +292,19 @@ def _delimited(path: Path, out: Path, person: Person) -> int:
     ):
         delimiter = ","
         for record in _records(file):
-            if test is None or not person.columns:
+            if test is None or not person.rules:
                 found = max(_DELIMITERS, key=record.count)
                 delimiter = found if record.count(found) else delimiter
             cells = _cells(record, delimiter)
             if test is None:
                 # Titles may stand above; a header is the first row the mapping knows.
-                known = {normal_header(cell) for cell in cells} & set(person.columns)
-                if known or not person.columns:
+                is_known = person.knows(cells)
+                if is_known or not person.rules:
                     test = person.row_test(cells)
-                    if known:
+                    if is_known:
                         kept.write(record)
                         continue
-            is_person = (
-                test(cells) if test else any(person.has_cell(cell) for cell in cells)
-            )
-            if is_person:
+            if test(cells) if test else person.has_any(cells):
                 n_rows += 1
             else:
                 kept.write(record)
@@ -268,18 +353,13 @@ def _json(path: Path, out: Path, person: Person) -> int:
 
 def _is_theirs(said: Any, person: Person) -> bool:
     """Look at the members that the mapping knows as ids; without one, at every text."""
-    named = said.items() if isinstance(said, Mapping) else ()
-    known = [
-        (person.columns[normal_header(key)], str(value).strip())
-        for key, value in named
-        if normal_header(key) in person.columns
-    ]
-    if not known:
-        return person.has_document(said)
-    return any(
-        person.has_cell(text) if what == "client" else person.is_part(text)
-        for what, text in known
+    cells = (
+        {normal_header(key): _text(value) for key, value in said.items()}
+        if isinstance(said, Mapping)
+        else {}
     )
+    rules = person.rules_in(cells)
+    return person.is_named(rules, cells) if rules else person.has_document(said)
 
 
 def _document(path: Path, out: Path, person: Person) -> int:
@@ -336,7 +416,8 @@ def _archive(path: Path, out: Path, person: Person, aside: Path) -> int:
                 with archive.open(member) as stream:
                     _copy(stream, plain)
                 try:
-                    n = _rewrite(plain, rewritten, person, aside)
+                    of_member = person.for_file(member.filename, path.name)
+                    n = _rewrite(plain, rewritten, of_member, aside)
                 except _Whole:
                     n_rows += 1
                     continue
@@ -354,18 +435,12 @@ def _workbook(path: Path, out: Path, person: Person, aside: Path) -> int:
         return _whole(path, person)
     n_rows = 0
     for sheet in book.worksheets:
+        of_sheet = person.for_file(f"{sheet.title}.xlsx", path.name)
         rows = [
             [_text(cell) for cell in row] for row in sheet.iter_rows(values_only=True)
         ]
-        head = next(
-            (
-                n
-                for n, row in enumerate(rows)
-                if {normal_header(cell) for cell in row} & set(person.columns)
-            ),
-            -1,
-        )
-        test = person.row_test(rows[head] if head >= 0 else ())
+        head = next((n for n, row in enumerate(rows) if of_sheet.knows(row)), -1)
+        test = of_sheet.row_test(rows[head] if head >= 0 else ())
         theirs = [n for n, row in enumerate(rows) if n > head and test(row)]
         for n in reversed(theirs):
             sheet.delete_rows(n + 1)
@@ -376,6 +451,8 @@ def _workbook(path: Path, out: Path, person: Person, aside: Path) -> int:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # a record number that a workbook keeps as a number
     return "" if value is None else str(value)
 
 

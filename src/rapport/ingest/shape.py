@@ -19,7 +19,7 @@ import duckdb
 
 from rapport.ingest.cells import Cell
 from rapport.ingest.lookup import Lookup, header_places
-from rapport.ingest.raw import FileRefused
+from rapport.ingest.raw import FileRefused, drop_relation
 from rapport.ingest.spelling import (
     clock_of,
     coded,
@@ -44,6 +44,7 @@ from rapport.mapping.vendor import (
 )
 
 _ABSENT = "null::varchar"
+_PLACE = re.compile(r"^t\d+$")
 _NUMBERS = ("number", "integer", "item_value")
 _DATED = ("date", "birth_date", "timestamp", "utc")
 Registry = AnyMapping[str, Sequence[str]]
@@ -81,8 +82,17 @@ class Shape:
         headers: tuple[str, ...],
         lookups: AnyMapping[str, Lookup | None],
         registry: Registry,
+        *,
+        has_blanks: bool = True,
     ) -> None:
         """Take a file's headers, and what its joins found.
+
+        Args:
+            part: what the mapping says of the file.
+            headers: the words of its header, by position.
+            lookups: what its joins found.
+            registry: the items of each instrument.
+            has_blanks: whether a cell may begin or end with a blank.
 
         Raises:
             FileRefused: a form has not the items that the registry knows, or a joined
@@ -91,6 +101,7 @@ class Shape:
         self._part, self._table = part, BY_NAME[part.table]
         self._headers, self._lookups, self._registry = headers, lookups, registry
         self._places = header_places(headers)
+        self._has_blanks = has_blanks
         for join in part.join:
             if lookups.get(join.name) is None and not join.is_optional:
                 raise FileRefused("join_file_missing")
@@ -208,7 +219,7 @@ class Shape:
             return f"coalesce({self._cell(reference[:-1]) or 'null::varchar'}, '')"
         place = self._places.get(normal_header(reference))
         if place is not None:
-            sql = f"nullif(trim(c{place}), '')"
+            sql = f"t{place}"
         else:
             name, _, header = reference.partition(".")
             found = self._lookups.get(name)
@@ -623,7 +634,7 @@ class Shape:
             for column in self._table.columns
             if any(variant.texts.get(column.name) != _ABSENT for variant in variants)
         ]
-        con.execute("drop table if exists cell")
+        drop_relation(con, "cell")
         if len(variants) == 1 and variants[0].applies is None:
             texts = variants[0].texts
             query = f"select row_no, kind, rule, {_selected(texts, names)} from base"
@@ -632,8 +643,24 @@ class Shape:
         query = f"with base as ({self._base()}) {query}"
         if self._part.fold or (self._part.answers and self._table.name == "measures"):
             query = _folded(query, names, self._table)
-        con.execute(f"create temp table cell as {query}")
+        # A copy of what is only renamed would cost more than to look at it again.
+        kind = "view" if self._is_plain(variants) else "table"
+        con.execute(f"create temp {kind} cell as {query}")
         return set(names)
+
+    def _is_plain(self, variants: list[_Variant]) -> bool:
+        """Tell whether the canonical cells are those of the file as they stand."""
+        part = self._part
+        is_one = len(variants) == 1 and variants[0].applies is None
+        is_changed = self._has_blanks or part.fold or part.footer or part.filter
+        return (
+            is_one
+            and not (is_changed or part.join or part.answers)
+            and all(
+                sql == _ABSENT or _PLACE.match(sql)
+                for sql in variants[0].texts.values()
+            )
+        )
 
     def _many(self, variants: list[_Variant], names: list[str]) -> str:
         marks = ", ".join(
@@ -661,20 +688,20 @@ class Shape:
 
     def _base(self) -> str:
         """Return the rows of the file with their joined cells, kind and filter rule."""
-        cells = [f"c{n}" for n in range(1, len(self._headers) + 1)]
-        filled = [f"nullif(trim({cell}), '')" for cell in cells]
+        places = range(1, len(self._headers) + 1)
+        filled = [f"t{n}" for n in places]
         rules = [
             f"when {self._skipped(rule)} then {literal(rule.name)}"
             for rule in self._part.filter
         ]
         rule = f"case {' '.join(rules)} end" if rules else _ABSENT
-        footers = [self._is_repeated_header(cells)]
+        footers = [self._is_repeated_header(filled)]
         if self._part.footer:
             first = f"lower(coalesce({', '.join(filled)}))"
             footers.append(like_any(first, self._part.footer))
         joined, source = self._joined()
         return (
-            f"select *, case when {' and '.join(f'{c} is null' for c in filled)}"
+            f"select *, case when coalesce({', '.join(filled)}) is null"
             f" then 'blank' when coalesce({' or '.join(footers)}, false) then 'footer'"
             f" when {rule} is not null then 'filtered' else 'row' end as kind,"
             f" {rule} as rule from (select raw.*{joined} from {source})"
@@ -683,14 +710,24 @@ class Shape:
     def _is_repeated_header(self, cells: list[str]) -> str:
         """Return the condition that a row is the header once more, at a page's start."""
         said = [
-            f"trim(coalesce({cell}, '')) = {literal(header.strip())}"
+            f"{cell} = {literal(header.strip())}"
+            if header.strip()
+            else f"{cell} is null"
             for cell, header in zip(cells, self._headers, strict=True)
         ]
         return f"({' and '.join(said)})"
 
     def _joined(self) -> tuple[str, str]:
         """Return the joined columns, and what they are selected from."""
-        columns, source = "", "raw"
+        columns = ""
+        cells = [f"c{n}" for n in range(1, len(self._headers) + 1)]
+        # Each cell is trimmed once, for all that is asked of it.
+        trimmed = ", ".join(
+            f"{f'nullif(trim({cell}), {chr(39) * 2})' if self._has_blanks else cell}"
+            f" as t{n}"
+            for n, cell in enumerate(cells, start=1)
+        )
+        source = f"(select *, {trimmed} from raw) as raw"
         known: set[str] = set()
         for join in self._part.join:
             found = self._lookups[join.name]

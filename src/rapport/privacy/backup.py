@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from rapport.errors import DiskFull, UsageError, is_disk_full
+from rapport.files import write_whole
 from rapport.privacy.keys import newest_key
 
 if TYPE_CHECKING:
@@ -164,16 +165,9 @@ def _unpack(plain: bytes, folder: Path) -> int:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, for its owner alone."""
-    building = path.with_name(path.name + ".building")
     try:
-        handle = os.open(building, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(building, path)
+        write_whole(path, content)
     except OSError as error:
-        building.unlink(missing_ok=True)
         if is_disk_full(error):
             raise DiskFull("writing the backup", again="rapport vault backup") from None
         raise

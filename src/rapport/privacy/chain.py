@@ -17,6 +17,8 @@ from typing import Any
 
 import rfc8785
 
+from rapport.files import write_whole
+
 _FIRST = "0" * 64
 
 
@@ -74,9 +76,11 @@ def verify_chain(path: Path, name: str) -> list[str]:
         return []
     wrong: list[str] = []
     expected_seq, expected_prev = 1, _FIRST
-    for number, line in enumerate(
-        path.read_text("utf-8", "replace").splitlines(), start=1
-    ):
+    lines = path.read_text("utf-8", "replace").splitlines()
+    start = _cut_before(lines)
+    if start is not None:
+        expected_seq, expected_prev = start.seq + 1, start.hash
+    for number, line in enumerate(lines, start=1):
         try:
             entry = dict(json.loads(line))
         except (ValueError, TypeError):
@@ -88,3 +92,46 @@ def verify_chain(path: Path, name: str) -> list[str]:
             wrong.append(f"{name}, line {number}: altered after it was written")
         expected_seq, expected_prev = int(entry.get("seq", 0)) + 1, said
     return wrong
+
+
+CUT = "chain_cut"
+
+
+def cut_chain(path: Path, n_entries: int, cut: Mapping[str, Any]) -> None:
+    """Remove the oldest entries of a chain, and enter where it begins from now on.
+
+    Args:
+        path: the chain.
+        n_entries: how many entries go.
+        cut: fields of the entry that says so; it gets ``action`` and ``object``.
+    """
+    entries = chain_entries(path)
+    last = entries[n_entries - 1]
+    object_ = f"{last['seq']}:{last['hash']}"
+    append_entry(path, {**cut, "action": CUT, "object": object_})
+    handle = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        kept = path.read_bytes().splitlines(keepends=True)[n_entries:]
+        write_whole(path, b"".join(kept))
+    finally:
+        os.close(handle)
+
+
+def _cut_before(lines: list[str]) -> ChainHead | None:
+    """Return the entry before the first that is left, as the chain's own cut says.
+
+    A chain whose begin is gone without such an entry is broken.
+    """
+    try:
+        first = json.loads(lines[0])
+        if first["seq"] == 1:
+            return None
+        said = f"{first['seq'] - 1}:{first['prev']}"
+        for line in lines:
+            entry = json.loads(line)
+            if entry.get("action") == CUT and entry.get("object") == said:
+                return ChainHead(first["seq"] - 1, first["prev"])
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return None

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rapport.errors import KeyMissing
+from rapport.files import write_whole
 from rapport.settings import Settings
 
 PREFIXES = {
@@ -28,6 +29,10 @@ PREFIXES = {
     "goal": "go_",
 }
 ROTATION = "rotation.json"
+# Stands until a snapshot is published under the new key.
+REBUILD = "rotation.rebuild.json"
+MOUNTED = "mounted"
+_LENGTH = 32
 _SWAPPED = ("the key is not the one this vault was made with (check value differs)",)
 _RIGHT_KEY = "restore the right key file; nothing was read"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
@@ -59,27 +64,16 @@ class KeyRing:
         Raises:
             KeyMissing: no key, or one with wrong owner, mode or check value (exit 2).
         """
-        vault = settings.home / "vault"
-        keyring = vault / "keys" / "keyring.json"
-        if (vault / ROTATION).exists():
+        if (settings.home / "vault" / ROTATION).exists():
             raise KeyMissing(
                 "a key rotation was cut off before it was complete; nothing was read",
                 next_step="run rapport vault rotate again: it goes on where it stopped",
                 reason="rotation_incomplete",
             )
-        if settings.security.key_file is not None:
-            master = _read(settings.security.key_file)
-            _check_or_enter(keyring, "mounted", master)
-            return cls(master)
-        if not keyring.exists():
-            if not may_create:
-                raise KeyMissing(
-                    "row key missing: restore vault/keys from its backup",
-                    next_step="without a backup, start a new RAPPORT_HOME and "
-                    "deliver the exports again: all keys will differ",
-                )
-            create_key(vault)
-        return cls(*(_checked(keyring.parent, entry) for entry in chain_of(keyring)))
+        masters = masters_of(
+            settings.home, settings.security.key_file, may_create=may_create
+        )
+        return cls(*(master for _, master in reversed(masters)))
 
     @property
     def is_chained(self) -> bool:
@@ -90,6 +84,11 @@ class KeyRing:
         """Return the marks that an erased client's id may have, one a master."""
         said = f"{source}|{_normal(id_)}".encode()
         return [hmac.digest(key, said, "sha256").hex() for key in self._purge]
+
+    def sealing_key(self, source: str, id_: str) -> bytes:
+        """Return the key that seals what an erasure of this client collected."""
+        said = f"pending|{source}|{_normal(id_)}".encode()
+        return hmac.digest(self._purge[0], said, "sha256")
 
     def tombstone_of_key(self, key: str) -> str:
         """Return the mark of an erased administration, session, episode or goal."""
@@ -136,14 +135,16 @@ class KeyRing:
         """
         said = f"encode('v1|' || {entity} || '|' || {source} || '|' || {id_})"
         digest = f"sha256(?::blob || unhex(sha256(?::blob || {said})))"
-        # Five hex digits are twenty bits: four letters.
+        # Fifteen hex digits are sixty bits, twelve letters; of the last three, two letters.
         letters = [
-            f"substr('{_LETTERS}', (('0x' || substr(digest, {1 + 5 * (n // 4)}, 5))"
-            f"::integer >> {15 - 5 * (n % 4)} & 31) + 1, 1)"
+            _letter_sql(
+                f"('0x' || substr(digest, {1 + 15 * (n // 12)}, {15 if n < 24 else 3}))"
+                f"::bigint >> {55 - 5 * (n % 12) if n < 24 else 7 - 5 * (n % 12)}"
+            )
             for n in range(26)
         ]
         prefixes = " ".join(f"when '{e}' then '{p}'" for e, p in PREFIXES.items())
-        key = f"case {entity} {prefixes} end || {' || '.join(letters)}"
+        key = f"concat(case {entity} {prefixes} end, {', '.join(letters)})"
         return digest, key, list(self._row_pads)
 
     def batch_id(self, source: str, delivery_id: str) -> str:
@@ -153,6 +154,51 @@ class KeyRing:
     def raw_token(self, column: str, spelling: str) -> str:
         """Return the opaque token of a code outside its list."""
         return "r_" + _base32(self._raw, f"{column}|{spelling}")[:10]
+
+
+def _letter_sql(bits: str) -> str:
+    """Return SQL of the letter for the last five bits: ``a`` to ``z``, ``2`` to ``7``."""
+    return f"chr((({bits}) & 31)::integer + 97 - 73 * ((({bits}) & 31) > 25)::integer)"
+
+
+def masters_of(
+    home: Path, key_file: Path | None, *, may_create: bool
+) -> list[tuple[str, bytes]]:
+    """Return (kid, master) of the keys in use, the newest first.
+
+    Raises:
+        KeyMissing: no key, or one with wrong owner, mode or check value (exit 2).
+    """
+    vault = home / "vault"
+    keyring = vault / "keys" / "keyring.json"
+    if key_file is not None:
+        masters = mounted_masters(key_file)
+        if not keyring.exists():
+            _enter(keyring, MOUNTED, masters[0])
+        # A key that was moved from the vault is still the one that files name.
+        entries = chain_of(keyring)
+        held = _held_against(entries, masters)
+        return [
+            (entry["kid"], master)
+            for entry, master in zip(reversed(entries), reversed(held), strict=True)
+        ]
+    if not keyring.exists():
+        if not may_create:
+            raise KeyMissing(
+                "row key missing: restore vault/keys from its backup",
+                next_step="without a backup, start a new RAPPORT_HOME and "
+                "deliver the exports again: all keys will differ",
+            )
+        create_key(vault)
+    return [
+        (entry["kid"], _checked(keyring.parent, entry))
+        for entry in reversed(chain_of(keyring))
+    ]
+
+
+def disk_purpose(master: bytes) -> bytes:
+    """Return the key of one master that encrypts what lies on the disk."""
+    return _derived(master, "duckdb")
 
 
 def chained_key(row: bytes, key: str) -> str:
@@ -246,12 +292,49 @@ def chain_of(keyring: Path) -> list[dict[str, str]]:
 
 
 def master_of(vault: Path, kid: str) -> bytes:
-    """Return one master, held against its check value."""
+    """Return one master of the vault, held against its check value."""
     folder = vault / "keys"
     for entry in _entries(folder / "keyring.json"):
         if entry["kid"] == kid:
             return _checked(folder, entry)
     raise KeyMissing("the keyring does not name this key: restore vault/keys")
+
+
+def mounted_masters(key_file: Path) -> list[bytes]:
+    """Return the masters of a mounted secret, first to last: 32 bytes each."""
+    said = _read_private(key_file)
+    if not said or len(said) % _LENGTH:
+        raise KeyMissing(
+            f"{key_file.name}: a key has 32 bytes, and this file no whole number of keys"
+        )
+    return [said[n : n + _LENGTH] for n in range(0, len(said), _LENGTH)]
+
+
+def enter_mounted(vault: Path, kid: str, master: bytes) -> None:
+    """Enter the next master of a mounted secret, pending; the vault keeps its check value."""
+    _enter(vault / "keys" / "keyring.json", kid, master, "pending")
+
+
+def held_master(vault: Path, kid: str, master: bytes) -> bytes:
+    """Hold a mounted master against the check value under which it was entered."""
+    for entry in _entries(vault / "keys" / "keyring.json"):
+        if entry["kid"] == kid:
+            return _held_against([entry], [master])[0]
+    raise KeyMissing("the keyring does not name this key: restore vault/keys")
+
+
+def _held_against(entries: list[dict[str, str]], masters: list[bytes]) -> list[bytes]:
+    """Return the masters that the keyring names; more may wait for a rotation."""
+    if len(masters) < len(entries):
+        raise KeyMissing(
+            f"the mounted secret holds {len(masters)} keys, and the keyring names"
+            f" {len(entries)}: each link of the chain is needed",
+            next_step="mount them one after the other, 32 bytes each, the first one first",
+        )
+    for entry, master in zip(entries, masters, strict=False):
+        if not hmac.compare_digest(entry["check"], _check_value(master)):
+            raise KeyMissing(*_SWAPPED, next_step=_RIGHT_KEY)
+    return masters[: len(entries)]
 
 
 def _checked(folder: Path, entry: dict[str, str]) -> bytes:
@@ -277,13 +360,7 @@ def _enter(keyring: Path, kid: str, master: bytes, state: str = "active") -> Non
 
 
 def _write_keyring(keyring: Path, entries: list[dict[str, str]]) -> None:
-    building = keyring.with_suffix(".building")
-    handle = os.open(building, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump({"keys": entries}, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(building, keyring)
+    write_whole(keyring, json.dumps({"keys": entries}, indent=2))
 
 
 def _entries(keyring: Path) -> list[dict[str, str]]:
@@ -299,6 +376,13 @@ def _entries(keyring: Path) -> list[dict[str, str]]:
 
 def _read(path: Path) -> bytes:
     """Read a key file whose owner and mode are right."""
+    master = _read_private(path)
+    if len(master) != _LENGTH:
+        raise KeyMissing(f"{path.name}: a key has 32 bytes, this file does not")
+    return master
+
+
+def _read_private(path: Path) -> bytes:
     try:
         status = path.stat()
     except OSError:
@@ -312,17 +396,4 @@ def _read(path: Path) -> bytes:
             f"{path.name}: the key is open to others",
             next_step="chmod 600 the key file",
         )
-    master = path.read_bytes()
-    if len(master) != 32:
-        raise KeyMissing(f"{path.name}: a key has 32 bytes, this file does not")
-    return master
-
-
-def _check_or_enter(keyring: Path, kid: str, master: bytes) -> None:
-    """Hold the key against its check value; a mounted key is entered at first sight."""
-    if not keyring.exists():
-        _enter(keyring, kid, master)
-        return
-    expected = chain_of(keyring)[-1]["check"]
-    if not hmac.compare_digest(expected, _check_value(master)):
-        raise KeyMissing(*_SWAPPED, next_step=_RIGHT_KEY)
+    return path.read_bytes()

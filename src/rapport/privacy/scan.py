@@ -13,6 +13,7 @@ import json
 import re
 import sqlite3
 import tempfile
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +24,8 @@ from typing import Protocol, TypeAlias
 from urllib.parse import quote, quote_plus
 
 import numpy as np
+
+from rapport.privacy.at_rest import SEALED
 
 
 class _Readable(Protocol):
@@ -93,9 +96,9 @@ def search_folder(
     Args:
         folder: the root of the search; links are not followed.
         canaries: name -> string, of at least 8 characters. Only names are told.
-        read_table: yields (part, rows) of a DuckDB or Parquet file.
+        read_table: yields (part, rows) of a DuckDB, Parquet or sealed file.
         whole: names of strings that count only where no letter or digit is beside them
-            (record numbers, which may begin longer ones); their base64 is not looked for.
+            (record numbers, which may begin longer ones), in whatever form.
         aside: where a table within an archive is laid while it is read.
     """
     search = _search_for(canaries, frozenset(whole))
@@ -147,12 +150,16 @@ class _Found:
         self.decoded.setdefault(where, {})[part] = None
 
 
+# (content, where the needle begins, its length) -> whether a letter stands beside it.
+Beside: TypeAlias = Callable[[bytes, int, int], bool]
+
+
 @dataclass(frozen=True)
 class _Needle:
     canary: str
     form: str
     said: bytes
-    beside: re.Pattern[bytes] | None  # what must not follow, and (reversed) not precede
+    beside: Beside | None  # tells whether a letter or digit stands right beside it
 
 
 class _Needles:
@@ -173,8 +180,8 @@ class _Needles:
         """Yield the needles that stand in some bytes, as often as they do."""
         for at in self._places(content):
             for needle in self._by_start[content[at : at + 4]]:
-                if content.startswith(needle.said, at) and _stands_alone(
-                    needle, content, at
+                if content.startswith(needle.said, at) and not (
+                    needle.beside and needle.beside(content, at, len(needle.said))
                 ):
                     yield needle
 
@@ -187,14 +194,6 @@ class _Needles:
         at = np.flatnonzero(self._may_start[pairs[:-2]])
         fours = pairs[at].astype(np.uint32) | (pairs[at + 2].astype(np.uint32) << 16)
         return [int(place) for place in at[np.isin(fours, self._starts)]]
-
-
-def _stands_alone(needle: _Needle, content: bytes, at: int) -> bool:
-    if needle.beside is None:
-        return True
-    after = content[at + len(needle.said) : at + len(needle.said) + 2]
-    before = content[max(0, at - 2) : at]
-    return not needle.beside.match(after) and not needle.beside.match(before[::-1])
 
 
 @dataclass(frozen=True)
@@ -220,9 +219,7 @@ def _search_for(canaries: Mapping[str, str], whole: frozenset[str]) -> _Search:
         if len(text) < SHORTEST:
             raise ValueError(f"canary {name} is too short to tell from chance")
         for form, in_lower, said in _forms(text):
-            beside = _BESIDE.get(form) if name in whole else None
-            if name in whole and beside is None:
-                continue
+            beside = _BESIDE[form] if name in whole else None
             found.setdefault((name, in_lower, said), _Needle(name, form, said, beside))
     return _Search(
         _Needles(needle for (_, in_lower, _), needle in found.items() if in_lower),
@@ -230,19 +227,87 @@ def _search_for(canaries: Mapping[str, str], whole: frozenset[str]) -> _Search:
     )
 
 
-_LETTER = re.compile(rb"[0-9a-z_]")
-_BESIDE = {
-    "plain": _LETTER,
-    "url": _LETTER,
-    "json": _LETTER,
-    "utf-16le": re.compile(rb"\x00?[0-9a-z_]\x00?"),
-    "utf-16be": re.compile(rb"\x00?[0-9a-z_]\x00?"),
-}
+_LETTER = re.compile(rb"[0-9A-Za-z_]")
+_WIDE_LETTER = re.compile(rb"\x00?[0-9A-Za-z_]\x00?")
+_BASE64 = re.compile(rb"[0-9A-Za-z+/_-]*")
+_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
+
+
+def _beside_text(letter: re.Pattern[bytes]) -> Beside:
+    def is_beside(content: bytes, at: int, length: int) -> bool:
+        after = content[at + length : at + length + 2]
+        before = content[max(0, at - 2) : at]
+        return bool(letter.match(after) or letter.match(before[::-1]))
+
+    return is_beside
+
+
+def _beside_hex(content: bytes, at: int, length: int) -> bool:
+    """Look at the bytes that the pairs of digits before and after stand for."""
+    return any(
+        _is_letter_of(bytes.fromhex, content[start : start + 2].decode("latin-1"))
+        for start in (at - 2, at + length)
+        if start >= 0
+    )
+
+
+def _beside_base64(offset: int) -> Beside:
+    """Look at the bytes before and after within the base64 text of a string.
+
+    Args:
+        offset: how many bytes stand before the string in its group of three.
+    """
+
+    first = -(-offset * 8 // 6)  # letters of the group that hold other bytes too
+
+    def is_beside(content: bytes, at: int, length: int) -> bool:
+        group = at - first
+        last = first + length
+        n_bytes = 3 * (last // 4) + last % 4  # those before the string among them
+        before = (
+            _bytes_of(content, group)[offset - 1 : offset]
+            if offset
+            else _bytes_of(content, group - 4)[2:3]
+        )
+        next_group = _bytes_of(content, group + 4 * (n_bytes // 3))
+        after = next_group[n_bytes % 3 : n_bytes % 3 + 1]
+        return bool(_LETTER.match(before) or _LETTER.match(after))
+
+    return is_beside
+
+
+def _bytes_of(content: bytes, group: int) -> bytes:
+    """Return the bytes of up to four letters of base64; the last may lack its padding."""
+    letters = _BASE64.match(content[max(0, group) : max(0, group + 4)])
+    assert letters is not None
+    said = letters.group().translate(_STANDARD_ALPHABET)
+    return base64.b64decode(said.ljust(4, b"=")) if len(said) > 1 else b""
+
+
+def _is_letter_of(read: Callable[[str], bytes], text: str) -> bool:
+    try:
+        return bool(_LETTER.match(read(text)))
+    except ValueError:
+        return False
+
+
+_BESIDE: dict[str, Beside] = {
+    "plain": _beside_text(_LETTER),
+    "url": _beside_text(_LETTER),
+    "json": _beside_text(_LETTER),
+    "utf-16le": _beside_text(_WIDE_LETTER),
+    "utf-16be": _beside_text(_WIDE_LETTER),
+    "hex": _beside_hex,
+} | {f"base64+{offset}": _beside_base64(offset) for offset in range(3)}
 
 
 def _forms(text: str) -> Iterator[tuple[str, bool, bytes]]:
     """Yield (form, whether case is of no matter, bytes) of one string."""
-    for said in dict.fromkeys((text, text.lower(), text.upper())):
+    composed = unicodedata.normalize("NFC", text)
+    apart = unicodedata.normalize("NFD", text)
+    for said in dict.fromkeys(
+        case for one in (composed, apart) for case in (one, one.lower(), one.upper())
+    ):
         raw = said.encode()
         # Bytes are lowered letter by letter of ASCII: other letters keep their case.
         yield "plain", True, raw.lower()
@@ -313,7 +378,7 @@ def _decode(
     with path.open("rb") as file:
         head = file.read(16)
     try:
-        if head[8:12] == b"DUCK" or head[:4] in (b"PAR1", b"PARE"):
+        if head[8:12] == b"DUCK" or head.startswith((b"PAR1", b"PARE", SEALED[:16])):
             for part, rows in read_table(path):
                 _rows(rows, search, where, within + part, found)
         elif head.startswith(_SQLITE):
@@ -410,18 +475,25 @@ def _rows(
 
 def _sqlite(path: Path) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as con:
-        con.text_factory = bytes
-        tables = [
-            name.decode()
-            for (name,) in con.execute(
-                "select name from sqlite_master where type = 'table'"
-            )
-        ]
-        for table in ["sqlite_master", *tables]:
-            named = table.replace('"', '""')
-            cursor = con.execute(f'select * from "{named}"')
-            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-                yield table, rows
+        yield from sqlite_rows(con)
+
+
+def sqlite_rows(
+    con: sqlite3.Connection,
+) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
+    """Yield (table, rows) of an SQLite database, its schema first."""
+    con.text_factory = bytes
+    tables = [
+        name.decode()
+        for (name,) in con.execute(
+            "select name from sqlite_master where type = 'table'"
+        )
+    ]
+    for table in ["sqlite_master", *tables]:
+        named = table.replace('"', '""')
+        cursor = con.execute(f'select * from "{named}"')
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            yield table, rows
 
 
 def _text(rows: Iterable[Iterable[object]]) -> bytes:

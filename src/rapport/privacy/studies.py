@@ -10,10 +10,8 @@ import base64
 import hashlib
 import hmac
 import os
-import sqlite3
 import uuid
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,8 +29,7 @@ def subject_uids(home: Path, entity: str, keys: Iterable[str]) -> dict[str, str]
     nothing about whom they name (45 CFR 164.514(c)).
     """
     wanted = sorted(set(keys))
-    path = Vault(home).path
-    with closing(sqlite3.connect(path, timeout=30)) as con, con:
+    with Vault(home).writing() as con, con:
         if entity == "client":
             known = dict(con.execute("select client_key, uid from person").fetchall())
         else:
@@ -66,6 +63,11 @@ def study_key(home: Path, study: str, *, may_create: bool) -> bytes:
         may_create=may_create,
         lost=f"the key of study {study} is missing: restore vault/studies from its backup",
     )
+
+
+def has_study_key(home: Path, study: str) -> bool:
+    """Tell whether a study's key is there."""
+    return (home / "vault" / "studies" / f"{study}.key").exists()
 
 
 def destroy_study_key(home: Path, study: str) -> bool:

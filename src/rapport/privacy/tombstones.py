@@ -6,9 +6,10 @@ A mark is an HMAC under the purge key: it tells nobody who was erased.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
+
+from rapport.files import write_whole
 
 _FILE = "tombstones.json"
 
@@ -23,10 +24,4 @@ def add_tombstones(home: Path, marks: Iterable[str]) -> None:
     """Add marks; those that are there stay, so that it may be repeated."""
     path = home / "vault" / _FILE
     every = sorted(read_tombstones(home) | set(marks))
-    building = path.with_name(f"{_FILE}.building")
-    handle = os.open(building, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(every, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(building, path)
+    write_whole(path, json.dumps(every))

@@ -10,8 +10,10 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+
+from rapport.privacy.store import is_store_sealed, open_store
 
 _SCHEMA = """
 create table if not exists person (
@@ -59,15 +61,22 @@ class Vault:
     def __init__(self, home: Path) -> None:
         folder = home / "vault"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._home = home
         self.path = folder / "identity.sqlite"
         if not self.path.exists():
             os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
-        with self._connect() as con:
+        with self.writing() as con:
             con.executescript(_SCHEMA)
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.path, timeout=30)) as con:
+        with open_store(self._home, self.path, writes=False) as con:
+            yield con
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Open the map for a change; what is committed is kept."""
+        with open_store(self._home, self.path, writes=True) as con:
             yield con
 
     def remember(
@@ -83,7 +92,7 @@ class Vault:
         A key stands for one id: the table's keys refuse a second id with the same key,
         which 130 bits make impossible by chance.
         """
-        with self._connect() as con, con:
+        with self.writing() as con, con:
             con.executemany(
                 "insert or ignore into person (client_key, uid, source, client_id)"
                 " values (?, ?, ?, ?)",
@@ -104,7 +113,7 @@ class Vault:
         self, batch_id: str, source: str, delivery_id: str, files: dict[str, str]
     ) -> None:
         """Remember the true names behind the opaque ones (file -> name)."""
-        with self._connect() as con, con:
+        with self.writing() as con, con:
             con.execute(
                 "insert or ignore into delivery_name values (?, ?, ?)",
                 (batch_id, source, delivery_id),
@@ -143,7 +152,7 @@ class Vault:
 
     def erase(self, keys: Iterable[str], episodes: Iterable[str] = ()) -> None:
         """Delete some people and their episodes, without a trace in free pages."""
-        with self._connect() as con, con:
+        with self.writing() as con, con:
             con.executemany(
                 "delete from person where client_key = ?", [(key,) for key in keys]
             )
@@ -160,25 +169,19 @@ class Vault:
             generation: how many rotations there are with this one; the file remembers.
             rekey: old key -> new one.
         """
-        with self._connect() as con, con:
+        with self.writing() as con, con:
             con.execute("begin immediate")
-            if con.execute("pragma user_version").fetchone()[0] >= generation:
-                return
-            for table, column in (
-                ("person", "client_key"),
-                ("staff", "therapist_key"),
-                ("subject", "key"),
-            ):
-                old = con.execute(f"select {column} from {table}").fetchall()
-                con.executemany(
-                    f"update {table} set {column} = ? where {column} = ?",
-                    [(rekey(key), key) for (key,) in old],
-                )
-            con.execute(f"pragma user_version = {generation}")
+            if con.execute("pragma user_version").fetchone()[0] < generation:
+                _put_under(con, generation, rekey)
+        # Also when the keys are there already: a kill may have come before this.
         self._rewrite()
 
     def _rewrite(self) -> None:
         """Write the file anew, so that no free page keeps what it held."""
+        if is_store_sealed(self._home, self.path):
+            with self.writing() as con:
+                con.execute("vacuum")
+            return
         building = self.path.with_name(f"{self.path.name}.building")
         building.unlink(missing_ok=True)
         with self._connect() as con:
@@ -194,3 +197,19 @@ class Vault:
             yield from con.execute(
                 "select client_key, source, client_id from person order by client_key"
             )
+
+
+def _put_under(
+    con: sqlite3.Connection, generation: int, rekey: Callable[[str], str]
+) -> None:
+    for table, column in (
+        ("person", "client_key"),
+        ("staff", "therapist_key"),
+        ("subject", "key"),
+    ):
+        old = con.execute(f"select {column} from {table}").fetchall()
+        con.executemany(
+            f"update {table} set {column} = ? where {column} = ?",
+            [(rekey(key), key) for (key,) in old],
+        )
+    con.execute(f"pragma user_version = {generation}")

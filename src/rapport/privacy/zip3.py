@@ -12,7 +12,7 @@ from pathlib import Path
 
 KEPT_POPULATION = 20_000
 NOT_KEPT = "000"
-_ZIP = re.compile(r"^\d{5}(-\d{4})?$")
+_ZIP = re.compile(r"[0-9]{5}(-[0-9]{4})?")
 
 
 @cache
@@ -28,5 +28,6 @@ def _kept_prefixes() -> frozenset[str]:
 
 def reduced_postal_code(text: str) -> str:
     """Return the prefix if more than 20,000 people live there, else ``000``."""
-    is_kept = _ZIP.match(text) and text[:3] in _kept_prefixes()
-    return text[:3] if is_kept else NOT_KEPT
+    code = text.strip()
+    is_kept = _ZIP.fullmatch(code) and code[:3] in _kept_prefixes()
+    return code[:3] if is_kept else NOT_KEPT

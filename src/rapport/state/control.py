@@ -9,14 +9,25 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from rapport.errors import DiskFull, RapportError, is_disk_full
+from rapport.errors import DiskFull, RapportError, StateDamaged, is_disk_full
+from rapport.privacy.store import open_store
+from rapport.state.seal import (
+    backup_folder,
+    break_seal,
+    copy_store,
+    drop_copies,
+    drop_old_copies,
+    store_path,
+    write_seal,
+)
 
+_NOT_SOUND = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX")
 # What commit_delivery writes, and a retry replaces.
 _OF_A_DELIVERY = (
     "delivery",
@@ -204,8 +215,53 @@ create table rotation (
     rotated_at text not null
 ) strict;
 """
+# What the files of bronze and the built ones must be, byte for byte; what a run was made
+# of; what retention deleted. A past night that was built again is `rebuilt`: it is never
+# the snapshot that people read.
+_UPKEEP = """
+alter table bronze_file add column digest text;
+create table built_file (
+    kind text not null check (kind in ('snapshot', 'kept')),
+    run_id text not null,
+    digest text not null,
+    n_rows text not null,
+    primary key (kind, run_id)
+) strict;
+create table deletion (
+    deleted_at text not null,
+    what text not null,
+    n_items integer not null,
+    n_bytes integer not null
+) strict;
+create table run_anew (
+    run_id text primary key,
+    as_of text not null,
+    known_on text,
+    started_at text not null,
+    ended_at text,
+    outcome text not null check (outcome in
+        ('running', 'built', 'validated', 'published', 'rebuilt', 'refused', 'failed',
+         'interrupted')),
+    settings_digest text not null,
+    audit_head text,
+    candidate_mark text,
+    inputs text,
+    is_past integer not null
+) strict;
+insert into run_anew select *, null, 0 from run;
+drop table run;
+alter table run_anew rename to run;
+"""
 # Each step takes the store to its next version, so an older store is brought up to date.
-_STEPS = (_FIRST_SCHEMA, _SIGNAL_LOG, _COLUMN_ORDER, _GATE, _GUARDS, _ROTATION)
+_STEPS = (
+    _FIRST_SCHEMA,
+    _SIGNAL_LOG,
+    _COLUMN_ORDER,
+    _GATE,
+    _GUARDS,
+    _ROTATION,
+    _UPKEEP,
+)
 SCHEMA_VERSION = len(_STEPS)
 
 
@@ -301,7 +357,12 @@ class CheckFinding:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the chain."""
+    """One run of the chain.
+
+    Attributes:
+        inputs: digest of all that its numbers hang on.
+        is_past: whether it builds a past night for the history, beside the snapshot.
+    """
 
     run_id: str
     as_of: date
@@ -312,15 +373,53 @@ class Run:
     settings_digest: str
     audit_head: str | None
     candidate_mark: str | None
+    inputs: str | None = None
+    is_past: bool = False
+
+
+@dataclass(frozen=True)
+class BuiltFile:
+    """A file that a published night left: its sha256, and the rows of each table."""
+
+    kind: Literal["snapshot", "kept"]
+    run_id: str
+    digest: str
+    n_rows: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What retention deleted of one kind at one time."""
+
+    deleted_at: datetime
+    what: str
+    n_items: int
+    n_bytes: int
 
 
 class ControlState:
     """The control store of one RAPPORT_HOME. Every method is one transaction."""
 
     def __init__(self, home: Path) -> None:
-        self.path = home / "state" / "rapport.sqlite"
+        self._home = home
+        self.path = store_path(home)
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._connect() as con:
+            version = con.execute("pragma user_version").fetchone()[0]
+        if version != SCHEMA_VERSION:
+            self._bring_up_to_date()
+
+    def _bring_up_to_date(self) -> None:
+        """Take the store to today's version; one with rows is copied aside before.
+
+        Raises:
+            RapportError: the store is of a later version.
+        """
+        before = schema_version(self._home)
+        if 0 < before < SCHEMA_VERSION:
+            self.copy_to(backup_folder(self.path) / f"rapport.version-{before}.sqlite")
         with self._transaction() as con:
+            # Another process may have been quicker.
             version = con.execute("pragma user_version").fetchone()[0]
             for step in _STEPS[version:]:
                 for statement in step.split(";\n"):
@@ -330,30 +429,34 @@ class ControlState:
             elif version > SCHEMA_VERSION:
                 raise RapportError(
                     f"state/rapport.sqlite is of version {version}; this rapport "
-                    f"reads version {SCHEMA_VERSION}",
-                    next_step="use the rapport version that wrote it, or upgrade",
+                    f"reads version {SCHEMA_VERSION}: it is older than its data",
+                    next_step="use the rapport that wrote it, or a later one; going back "
+                    "is docs/runbooks/upgrade.md",
                     reason="state_version",
                 )
 
     @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
-        with closing(
-            sqlite3.connect(self.path, timeout=30, isolation_level=None)
-        ) as con:
-            con.row_factory = sqlite3.Row
-            try:
+    def _connect(self, *, writes: bool = False) -> Iterator[sqlite3.Connection]:
+        try:
+            with open_store(
+                self._home, self.path, writes=writes, isolation_level=None
+            ) as con:
+                con.row_factory = sqlite3.Row
                 con.execute("pragma journal_mode = wal")
                 con.execute("pragma synchronous = full")
                 yield con
-            except sqlite3.OperationalError as error:
-                if is_disk_full(error):
-                    raise DiskFull("writing the control state") from None
-                raise
+        except (sqlite3.DatabaseError, OSError) as error:
+            if is_disk_full(error):
+                raise DiskFull("writing the control state") from None
+            if getattr(error, "sqlite_errorname", "") in _NOT_SOUND:
+                raise StateDamaged("not readable") from None
+            raise
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._connect() as con:
+        with self._connect(writes=True) as con:
             con.execute("begin immediate")
+            break_seal(self.path)
             try:
                 yield con
                 con.execute("commit")
@@ -361,6 +464,39 @@ class ControlState:
                 with suppress(sqlite3.OperationalError):  # a full disk ended it already
                     con.execute("rollback")
                 raise
+
+    def seal(self) -> None:
+        """Note the store's bytes, so that a change by anything but rapport shows."""
+        with self._settled() as is_settled:
+            if is_settled:
+                write_seal(self.path)
+
+    def copy_to(self, path: Path) -> None:
+        """Copy the store as it stands, whole or not at all.
+
+        Raises:
+            DiskFull: no room; nothing of the copy is kept.
+        """
+        with self._settled() as is_settled:
+            if is_settled:
+                copy_store(self.path, path)
+
+    def back_up(self, run_id: str) -> None:
+        """Copy the store into ``state/backup/``; the newest copies are kept."""
+        self.copy_to(backup_folder(self.path) / f"rapport.{run_id}.sqlite")
+        drop_old_copies(self.path)
+
+    @contextmanager
+    def _settled(self) -> Iterator[bool]:
+        """Keep writers out while all that was written stands in the one file."""
+        with self._connect(writes=True) as con:
+            busy = con.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
+            con.execute("begin immediate")
+            try:
+                wal = self.path.with_name(f"{self.path.name}-wal")
+                yield not busy and not (wal.exists() and wal.stat().st_size)
+            finally:
+                con.execute("rollback")
 
     # --- deliveries -----------------------------------------------------------------
 
@@ -375,7 +511,7 @@ class ControlState:
         delivery: Delivery,
         *,
         modes: dict[str, str],
-        bronze: Sequence[tuple[str, str, int]],
+        bronze: Sequence[tuple[str, str, int, str]],
         ledger: Sequence[LedgerRow],
         refusals: Sequence[Refusal],
         notices: Sequence[Notice],
@@ -387,7 +523,7 @@ class ControlState:
         Args:
             delivery: the delivery.
             modes: ``snapshot`` or ``delta`` for each table it brought.
-            bronze: (table, path below bronze/, rows) of each file written.
+            bronze: (table, path below bronze/, rows, sha256) of each file written.
             ledger: where the rows went.
             refusals: what is in quarantine, and why.
             notices: what was seen and loaded all the same.
@@ -424,7 +560,8 @@ class ControlState:
                 [(batch, table, mode) for table, mode in sorted(modes.items())],
             )
             con.executemany(
-                "insert into bronze_file values (?, ?, ?, ?)",
+                "insert into bronze_file (batch_id, table_name, path, n_rows, digest)"
+                " values (?, ?, ?, ?, ?)",
                 [(batch, *written) for written in bronze],
             )
             _insert(con, "row_ledger", batch, source, ledger)
@@ -468,7 +605,10 @@ class ControlState:
         n_erased = 0
         with self._transaction() as con:
             con.execute(
-                "update bronze_file set n_rows = ? where batch_id = ? and table_name = ?",
+                # A file that was rewritten has other bytes: they are noted at the end.
+                "update bronze_file set n_rows = ?1,"
+                " digest = case when n_rows = ?1 then digest end"
+                " where batch_id = ?2 and table_name = ?3",
                 (n_rows, batch_id, table),
             )
             rows = con.execute(
@@ -483,8 +623,20 @@ class ControlState:
                     n_erased += n
         return n_erased
 
-    def count_erased_refusals(self, batch_id: str, file: str, n_rows: int) -> None:
-        """Note that rows of one file left the quarantine: they are filtered now."""
+    def n_quarantined(self, batch_id: str, file: str) -> int:
+        """Return how many rows of a file the ledger says are in quarantine."""
+        ((n,),) = self._rows(
+            "select coalesce(sum(rows_quarantined), 0) from row_ledger"
+            " where batch_id = ? and file = ?",
+            (batch_id, file),
+        )
+        return int(n)
+
+    def count_erased_refusals(self, batch_id: str, file: str, n_left: int) -> None:
+        """Bring the refused rows of a file down to what is left; the rest is filtered.
+
+        What is already so changes nothing.
+        """
         with self._transaction() as con:
             rows = con.execute(
                 "select source, file, table_name, rows_quarantined from row_ledger"
@@ -492,10 +644,11 @@ class ControlState:
                 (batch_id, file),
             ).fetchall()
             for row in rows[:1]:
-                n = min(n_rows, row["rows_quarantined"])
-                _move_to_filtered(
-                    con, batch_id, row, row["table_name"], "rows_quarantined", n
-                )
+                n = row["rows_quarantined"] - n_left
+                if n > 0:
+                    _move_to_filtered(
+                        con, batch_id, row, row["table_name"], "rows_quarantined", n
+                    )
 
     def erase_first_seen(self, keys: Iterable[str]) -> None:
         """Forget when some facts were first seen."""
@@ -527,7 +680,7 @@ class ControlState:
             con.execute("create temp table renewed (old text primary key, new text)")
             con.executemany("insert into renewed values (?, ?)", list(keys.items()))
             con.executemany(
-                "update bronze_file set path = ? where path = ?",
+                "update bronze_file set path = ?, digest = null where path = ?",
                 [(new, old) for old, new in paths.items()],
             )
             for table, column in (
@@ -547,11 +700,42 @@ class ControlState:
             con.execute("insert into rotation values (?, ?)", (kid, _text(rotated_at)))
 
     def rewrite(self) -> None:
-        """Write the store anew, so that no free page holds what was deleted."""
-        with self._connect() as con:
+        """Write the store anew, so that no free page holds what was deleted.
+
+        Copies of it go too: they hold it still.
+        """
+        drop_copies(self.path)
+        break_seal(self.path)
+        with self._connect(writes=True) as con:
             con.execute("pragma wal_checkpoint(truncate)")
             con.execute("vacuum")
             con.execute("pragma wal_checkpoint(truncate)")
+
+    def vacuum(self) -> tuple[int, int]:
+        """Give free pages back; return the bytes before and after."""
+        before = self.path.stat().st_size
+        break_seal(self.path)
+        with self._connect(writes=True) as con:
+            con.execute("vacuum")
+            con.execute("pragma wal_checkpoint(truncate)")
+        return before, self.path.stat().st_size
+
+    def problems(self) -> list[str]:
+        """Return what does not hold within the store, in words; nothing when all does."""
+        with self._connect() as con:
+            said = con.execute("pragma integrity_check").fetchone()[0]
+        unequal = self._rows(
+            "select batch_id, table_name from bronze_file as b where n_rows <>"
+            " (select coalesce(sum(rows_loaded), 0) from row_ledger as r"
+            " where r.batch_id = b.batch_id and r.table_name = b.table_name)"
+        )
+        return [
+            *([] if said == "ok" else ["the store is not sound within"]),
+            *(
+                f"delivery {batch}, {table}: the row ledger and bronze do not add up"
+                for batch, table in unequal
+            ),
+        ]
 
     def add_refusal(self, delivery: Delivery, refusal: Refusal) -> bool:
         """Record a refusal found later; return whether it is new."""
@@ -607,6 +791,72 @@ class ControlState:
             "select batch_id, table_name, n_rows from bronze_file order by 1, 2"
         )
 
+    def bronze_digests(self) -> list[tuple[str, str, str, int, str | None]]:
+        """List (batch id, table, path, rows, sha256 or None) of every bronze file."""
+        return self._rows(
+            "select batch_id, table_name, path, n_rows, digest from bronze_file"
+            " order by path"
+        )
+
+    def remember_bronze_digests(self, digests: Mapping[str, str]) -> None:
+        """Note what the bytes of bronze files are, by path below bronze/."""
+        if digests:
+            with self._transaction() as con:
+                con.executemany(
+                    "update bronze_file set digest = ? where path = ?",
+                    [(digest, path) for path, digest in digests.items()],
+                )
+
+    def forget_bytes(self, bronze: Iterable[str]) -> None:
+        """Forget the bytes of files that are about to be written anew.
+
+        Until they are noted again a kill leaves files that are not known, not damaged ones.
+
+        Args:
+            bronze: paths below bronze/; built files are forgotten all.
+        """
+        with self._transaction() as con:
+            con.executemany(
+                "update bronze_file set digest = null where path = ?",
+                [(path,) for path in bronze],
+            )
+            con.execute("delete from built_file")
+
+    def remember_built(self, files: Iterable[BuiltFile]) -> None:
+        """Note what a published night left; of the kept database, the last one only."""
+        with self._transaction() as con:
+            for file in files:
+                if file.kind == "kept":
+                    con.execute("delete from built_file where kind = 'kept'")
+                con.execute(
+                    "insert or replace into built_file values (?, ?, ?, ?)",
+                    (file.kind, file.run_id, file.digest, json.dumps(file.n_rows)),
+                )
+
+    def built_files(self) -> dict[tuple[str, str], BuiltFile]:
+        """Return what published nights left, by kind and run."""
+        rows = self._rows("select kind, run_id, digest, n_rows from built_file")
+        return {
+            (kind, run_id): BuiltFile(kind, run_id, digest, json.loads(n_rows))
+            for kind, run_id, digest, n_rows in rows
+        }
+
+    def record_deletions(self, deletions: Iterable[Deletion]) -> None:
+        """Count what retention deleted."""
+        rows = [
+            (_text(d.deleted_at), d.what, d.n_items, d.n_bytes)
+            for d in deletions
+            if d.n_items
+        ]
+        if rows:
+            with self._transaction() as con:
+                con.executemany("insert into deletion values (?, ?, ?, ?)", rows)
+
+    def deletions(self) -> list[Deletion]:
+        """List what retention deleted, oldest first."""
+        rows = self._rows("select * from deletion order by deleted_at, what")
+        return [Deletion(_moment(at), *rest) for at, *rest in rows]
+
     def delivery_tables(self) -> list[tuple[str, str, str, str]]:
         """List (batch id, source, table, mode) of every table that was delivered."""
         return self._rows(
@@ -652,7 +902,9 @@ class ControlState:
                 (_text(run.started_at),),
             )
             con.execute(
-                "insert into run values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "insert into run (run_id, as_of, known_on, started_at, ended_at,"
+                " outcome, settings_digest, audit_head, candidate_mark, is_past)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     run.run_id,
                     run.as_of.isoformat(),
@@ -663,6 +915,7 @@ class ControlState:
                     run.settings_digest,
                     run.audit_head,
                     run.candidate_mark,
+                    int(run.is_past),
                 ),
             )
 
@@ -673,16 +926,19 @@ class ControlState:
         *,
         ended_at: datetime | None = None,
         candidate_mark: str | None = None,
+        inputs: str | None = None,
     ) -> None:
         """Move a run on."""
         with self._transaction() as con:
             con.execute(
                 "update run set outcome = ?, ended_at = coalesce(?, ended_at),"
-                " candidate_mark = coalesce(?, candidate_mark) where run_id = ?",
+                " candidate_mark = coalesce(?, candidate_mark),"
+                " inputs = coalesce(?, inputs) where run_id = ?",
                 (
                     outcome,
                     _text(ended_at) if ended_at else None,
                     candidate_mark,
+                    inputs,
                     run_id,
                 ),
             )
@@ -692,6 +948,10 @@ class ControlState:
         with self._connect() as con:
             rows = con.execute("select * from run order by started_at, run_id")
             return [_run(row) for row in rows.fetchall()]
+
+    def nights(self) -> list[Run]:
+        """List the runs that are of the snapshot people read, oldest first."""
+        return [run for run in self.runs() if not run.is_past]
 
     def run(self, run_id: str) -> Run:
         """Return one run.
@@ -868,6 +1128,18 @@ class ControlState:
             return [tuple(row) for row in con.execute(sql, arguments).fetchall()]
 
 
+def schema_version(home: Path) -> int:
+    """Return the version of a store as it lies there; 0 when there is none."""
+    path = store_path(home)
+    if not path.exists():
+        return 0
+    try:
+        with open_store(home, path, writes=False) as con:
+            return int(con.execute("pragma user_version").fetchone()[0])
+    except sqlite3.DatabaseError:
+        raise StateDamaged("not readable") from None
+
+
 def _insert(
     con: sqlite3.Connection,
     table: str,
@@ -938,4 +1210,6 @@ def _run(row: sqlite3.Row) -> Run:
         row["settings_digest"],
         row["audit_head"],
         row["candidate_mark"],
+        row["inputs"],
+        bool(row["is_past"]),
     )

@@ -1,16 +1,18 @@
 """The gate's process: ``python -m rapport.validate ROOT``.
 
 It loads its engine, then answers questions until its input ends: a line of JSON
-(``{"databases": {"work": PATH, "candidate": PATH}, "checks": null}``, what to judge, and
-by which checks if not all) is answered by a line of JSON, one verdict a check. Results
-are BOOLEAN_ONLY and of an exception only the fact is kept: its text quotes data. What a
-failed check observed is one number, from a count query beside the expectation; where it
-failed is told by opaque names alone.
+(``{"databases": {"work": PATH, "candidate": PATH}, "checks": null, "limits": {}, "key":
+""}``: what to judge, by which checks if not all, what the engine may take of the machine,
+and what opens the files if they are encrypted) is answered by a line of JSON, one verdict
+a check. Results are BOOLEAN_ONLY and of an exception only the fact is kept: its text
+quotes data. What a failed check observed is one number, from a count query beside the
+expectation; where it failed is told by opaque names alone.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import io
 import json
@@ -18,6 +20,7 @@ import logging
 import os
 import sys
 import warnings
+from base64 import b64decode
 from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
@@ -26,6 +29,7 @@ from typing import Any, TextIO
 import sqlalchemy
 import sqlalchemy.exc
 
+from rapport.privacy.at_rest import DiskKey
 from rapport.validate.suites import FINDING_COLUMNS, Check, load_suites
 
 _MOST_FINDINGS = 20
@@ -39,15 +43,23 @@ def main(root: str) -> None:
     chatter = io.StringIO()
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
+    # What it loads lives as long as the process: no garbage to look for among it.
+    gc.disable()
     with contextlib.redirect_stdout(chatter), contextlib.redirect_stderr(chatter):
         # Loaded ahead, while models are built; the dialect registers itself.
         import great_expectations as gx
 
-        importlib.import_module("rapport.validate.dialect")
+        dialect = importlib.import_module("rapport.validate.dialect")
+        gc.freeze()
+        gc.enable()
 
         for line in sys.stdin:
             asked = json.loads(line)
             names = asked["checks"]
+            dialect.take_limits(asked["limits"])
+            if asked["key"]:
+                key = DiskKey("gate", b64decode(asked["key"]))
+                dialect.take_keys([key])
             named = [c for c in checks if names is None or c.id in names]
             verdicts = judge(gx, named, asked["databases"])
             print(json.dumps(verdicts), file=answers, flush=True)
@@ -89,6 +101,7 @@ def judge(
 
 def _statuses(gx: Any, path: str, checks: Sequence[Check]) -> dict[str, str]:
     context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
     source = context.data_sources.add_sql(
         f"database_{next(_name)}",
         connection_string=f"duckdb+gxro:///{path}",
@@ -115,7 +128,7 @@ def _validate_table(
         batch = asset.add_batch_definition_whole_table("all").get_batch()
         suite = gx.ExpectationSuite(name=table)
         for check in checks:
-            suite.add_expectation(_expectation(gx, check))
+            suite.add_expectation(_expectation(check))
         result = batch.validate(suite, result_format="BOOLEAN_ONLY")
     except Exception:
         return {check.id: "error" for check in checks}
@@ -135,28 +148,14 @@ def statuses_of(checks: Sequence[Check], results: Iterable[Any]) -> dict[str, st
     return statuses
 
 
-def _expectation(gx: Any, check: Check) -> Any:
-    gxe = gx.expectations
+def _expectation(check: Check) -> Any:
+    # It loads Great Expectations, which this process does when its streams are set aside.
+    from rapport.validate.expectations import ExpectNoRowCounted, ExpectNoRowWhere
+
     about = {"meta": {"id": check.id}, "severity": check.severity}
-    said = check.arguments
-    if check.kind == "not_null":
-        return gxe.ExpectColumnValuesToNotBeNull(column=said["column"], **about)
-    if check.kind == "unique":
-        if len(said["columns"]) == 1:
-            return gxe.ExpectColumnValuesToBeUnique(column=said["columns"][0], **about)
-        return gxe.ExpectCompoundColumnsToBeUnique(column_list=said["columns"], **about)
-    if check.kind == "in_set":
-        return gxe.ExpectColumnValuesToBeInSet(
-            column=said["column"], value_set=said["values"], **about
-        )
-    if check.kind == "between":
-        return gxe.ExpectColumnValuesToBeBetween(
-            column=said["column"], min_value=said["min"], max_value=said["max"], **about
-        )
-    # Great Expectations reads braces as parameters: those of a pattern are doubled.
-    doubled = said["query"].replace("{", "{{").replace("}", "}}")
-    query = doubled.replace("{{batch}}", "{batch}")
-    return gxe.UnexpectedRowsExpectation(unexpected_rows_query=query, **about)
+    if check.condition is not None:
+        return ExpectNoRowWhere(condition=check.condition, **about)
+    return ExpectNoRowCounted(count_query=check.broken_rows, **about)
 
 
 def _raised(info: dict[str, Any]) -> bool:
@@ -195,9 +194,10 @@ def _findings(con: sqlalchemy.Connection, check: Check) -> list[list[Any]]:
     if check.table != "gate.judged":
         return []
     columns = ", ".join(FINDING_COLUMNS)
-    said = check.arguments["query"].replace("{batch}", check.table)
-    query = said.replace("select 1", f"select {columns}", 1)
-    rows = con.exec_driver_sql(f"{query} order by {columns} limit {_MOST_FINDINGS}")
+    rows = con.exec_driver_sql(
+        f"select {columns} from {check.table} where {check.condition}"
+        f" order by {columns} limit {_MOST_FINDINGS}"
+    )
     return [list(row) for row in rows]
 
 

@@ -6,11 +6,32 @@ the rows. Reads need no transaction, so there is nothing to begin, commit or rol
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb_engine
 from sqlalchemy.dialects import registry
+
+from rapport.privacy.at_rest import DiskKey
+from rapport.warehouse.connections import connect as open_by_path
+from rapport.warehouse.connections import is_encrypted
+
+# What the engine may take of the machine, by DuckDB's own names.
+_limits: dict[str, str] = {}
+# What opens the databases of the question that is being answered.
+_keys: list[DiskKey] = []
+
+
+def take_limits(limits: Mapping[str, str]) -> None:
+    """Bound every connection that is made from now on."""
+    _limits.clear()
+    _limits.update(limits)
+
+
+def take_keys(keys: Sequence[DiskKey]) -> None:
+    """Open encrypted files with these from now on."""
+    _keys[:] = keys
 
 
 class ReadOnlyDuckDB(duckdb_engine.Dialect):
@@ -24,6 +45,14 @@ class ReadOnlyDuckDB(duckdb_engine.Dialect):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._columns: dict[tuple[str | None, str], Any] = {}
+
+    def connect(self, *arguments: Any, **named: Any) -> Any:
+        """Open an encrypted file as every reader does, with the key of the question."""
+        path = Path(named["database"])
+        if not path.is_file() or not is_encrypted(path):
+            return super().connect(*arguments, **named)
+        con = open_by_path(path, read_only=True, keys=_keys)
+        return duckdb_engine.ConnectionWrapper(con)
 
     def get_columns(
         self, connection: Any, table_name: str, schema: str | None = None, **named: Any
@@ -46,9 +75,11 @@ class ReadOnlyDuckDB(duckdb_engine.Dialect):
         """Return what is run on each new connection."""
 
         def search_every_schema(connection: Any) -> None:
+            _bound(connection)
             connection.execute("set timezone = 'UTC'")
             connection.execute(
-                "select string_agg(distinct schema_name, ',' order by schema_name)"
+                "select string_agg(database_name || '.' || schema_name, ','"
+                " order by schema_name)"
                 " from duckdb_schemas() where not internal"
                 " and database_name = current_database()"
             )
@@ -65,6 +96,15 @@ class ReadOnlyDuckDB(duckdb_engine.Dialect):
 
     def do_rollback(self, dbapi_connection: Any) -> None:
         """Roll nothing back."""
+
+
+def _bound(connection: Any) -> None:
+    """Set the limits; what stands is left, for a folder in use can't be set again."""
+    for name, value in _limits.items():
+        connection.execute("select current_setting(?)", (name,))
+        if str(connection.fetchone()[0]) != value:
+            quoted = value.replace("'", "''")
+            connection.execute(f"set {name} = '{quoted}'")
 
 
 registry.register("duckdb.gxro", __name__, "ReadOnlyDuckDB")

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from rapport.errors import RapportError
+from rapport.privacy.at_rest import disk_keys
 from rapport.settings import Settings
 from rapport.state import CheckFinding, CheckResult, ControlState
 from rapport.validate.suites import Check, load_suites
 from rapport.validate.waivers import Waiver, load_waivers
 from rapport.warehouse import candidate_path, work_path
+from rapport.warehouse.connections import temp_folder
 
 _NO_VERDICT = RapportError(
     "the gate ended without a verdict; nothing was published",
@@ -61,6 +63,11 @@ class Gate:
             text=True,
         )
 
+    @property
+    def pid(self) -> int:
+        """The process that judges."""
+        return self._process.pid
+
     def __enter__(self) -> Self:
         return self
 
@@ -69,13 +76,19 @@ class Gate:
         self._process.communicate()
 
     def judge(
-        self, databases: Mapping[str, Path], checks: Sequence[str] | None = None
+        self,
+        databases: Mapping[str, Path],
+        checks: Sequence[str] | None = None,
+        limits: Mapping[str, str] | None = None,
+        key: str = "",
     ) -> list[dict[str, Any]]:
         """Return one verdict a check.
 
         Args:
             databases: the files to judge: work, candidate or extract.
             checks: judge by these alone; by all by default.
+            limits: what the engine may take of the machine; DuckDB's own by default.
+            key: what opens them, in base64, where they are encrypted.
 
         Raises:
             RapportError: the process ended without a verdict; that is no pass.
@@ -83,7 +96,11 @@ class Gate:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         paths = {name: str(path) for name, path in databases.items()}
-        asked = json.dumps({"databases": paths, "checks": checks})
+        bounds = dict(limits or {})
+        # The key by the pipe: what starts a process may be seen by others.
+        asked = json.dumps(
+            {"databases": paths, "checks": checks, "limits": bounds, "key": key}
+        )
         with suppress(BrokenPipeError):  # it ended; the empty answer tells
             self._process.stdin.write(asked + "\n")
             self._process.stdin.flush()
@@ -111,7 +128,12 @@ def run_gate(settings: Settings, today: date, gate: Gate | None = None) -> GateR
     databases = {"work": work_path(settings), "candidate": candidate_path(settings)}
     suites = [c for c in load_suites(settings.project_root) if c.database in databases]
     with gate or Gate(settings.project_root) as asked:
-        verdicts = asked.judge(databases)
+        keys = disk_keys(settings.home)
+        verdicts = asked.judge(
+            databases,
+            limits=engine_limits(settings),
+            key=keys[0].text if keys else "",
+        )
     return decide(suites, verdicts, waivers)
 
 
@@ -123,7 +145,17 @@ def judge_extract(settings: Settings, path: Path) -> GateResult:
     """
     suites = [c for c in load_suites(settings.project_root) if c.database == "extract"]
     with Gate(settings.project_root) as gate:
-        return decide(suites, gate.judge({"extract": path}), [])
+        verdicts = gate.judge({"extract": path}, limits=engine_limits(settings))
+    return decide(suites, verdicts, [])
+
+
+def engine_limits(settings: Settings) -> dict[str, str]:
+    """Return what the gate's engine may take of the machine, by DuckDB's own names."""
+    return {
+        "memory_limit": settings.gate.memory_limit,
+        "threads": str(settings.warehouse.threads),
+        "temp_directory": str(temp_folder(settings)),
+    }
 
 
 def decide(

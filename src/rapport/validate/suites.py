@@ -30,7 +30,7 @@ FINDING_COLUMNS = (
     "lower",
     "upper",
 )
-_ARGUMENTS = ("column", "columns", "values", "min", "max", "query")
+_ARGUMENTS = ("column", "columns", "values", "min", "max", "where", "query")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Check:
         database: which file it reads.
         table: schema and name.
         kind: what is expected (one of KINDS).
-        arguments: column, values, bounds or the query of rows that must not exist.
+        arguments: column, values, bounds; of rows that must not exist, ``where`` says
+            what one row alone shows, and ``query`` what takes more than that row.
         expected: what it asks for, in words.
         why: why it exists.
         advice: what to do when it fails.
@@ -72,28 +73,34 @@ class Check:
         return self.table == "gate.judged"
 
     @property
+    def condition(self) -> str | None:
+        """SQL of a row that breaks the expectation; none where it takes more than a row."""
+        said = self.arguments
+        column = said.get("column")
+        if self.kind == "not_null":
+            return f"{column} is null"
+        if self.kind == "in_set":
+            values = ", ".join(f"'{value}'" for value in said["values"])
+            return f"{column} not in ({values})"
+        if self.kind == "between":
+            return f"{column} < {said['min']} or {column} > {said['max']}"
+        where: str | None = said.get("where")
+        return where
+
+    @property
     def broken_rows(self) -> str:
         """SQL that counts the rows that break the expectation."""
         table, said = self.table, self.arguments
-        if self.kind == "no_rows":
-            query = said["query"].replace("{batch}", table)
-            return f"select count(*) from ({query}) as broken"
-        column = said.get("column")
-        if self.kind == "not_null":
-            return f"select count(*) from {table} where {column} is null"
+        if self.condition is not None:
+            return f"select count(*) from {table} where {self.condition}"
         if self.kind == "unique":
             columns = ", ".join(said["columns"])
             return (
                 f"select coalesce(sum(n - 1), 0) from (select count(*) as n from {table}"
                 f" group by {columns} having count(*) > 1) as repeated"
             )
-        if self.kind == "in_set":
-            values = ", ".join(f"'{value}'" for value in said["values"])
-            return f"select count(*) from {table} where {column} not in ({values})"
-        return (
-            f"select count(*) from {table}"
-            f" where {column} < {said['min']} or {column} > {said['max']}"
-        )
+        query = said["query"].replace("{batch}", table)
+        return f"select count(*) from ({query}) as broken"
 
 
 @cache
@@ -139,11 +146,15 @@ def _check(suite: dict[str, Any], said: dict[str, Any], name: str) -> Check:
             ("severity", check.severity in get_args(Severity)),
             ("database", check.database in get_args(Database)),
             ("owner", check.owner in get_args(Owner)),
+            (
+                "where (or query)",
+                check.kind != "no_rows" or ("where" in said) != ("query" in said),
+            ),
         )
         if not holds
     ]
     if wrong:
-        raise RapportError(f"{name}: {check.id}: unknown {', '.join(wrong)}")
+        raise RapportError(f"{name}: {check.id}: unknown or wrong {', '.join(wrong)}")
     return check
 
 

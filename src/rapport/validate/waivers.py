@@ -7,7 +7,6 @@ what and why can be read in one place. Each expires. Each use is written to the 
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rapport.errors import SettingsError, UsageError
+from rapport.files import write_whole
 from rapport.privacy import append_audit
 from rapport.settings import SOURCE_NAME, Settings
 from rapport.validate.suites import find_check
@@ -165,11 +165,7 @@ def _write(path: Path, waivers: list[Waiver]) -> None:
             f"expires_on = {waiver.expires_on.isoformat()}",
         ]
         blocks.append("\n".join(lines) + "\n")
-    building = path.with_name(path.name + ".building")
-    handle = os.open(building, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-        file.write("\n".join([_HEAD, *blocks]))
-    os.replace(building, path)
+    write_whole(path, "\n".join([_HEAD, *blocks]))
 
 
 def _quoted(text: str) -> str:

@@ -8,6 +8,7 @@ and as-of date.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -18,23 +19,30 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Self
 
 import duckdb
 
-from rapport.errors import BuildFailed, DiskFull, is_disk_full
+from rapport.errors import BuildFailed, shortage
 from rapport.ingest.cells import cell_of
 from rapport.mapping import TABLES, Table, read_own_instruments
 from rapport.mapping.registry import TABLES as REGISTRY_TABLES
 from rapport.mapping.source import zone_of_source
 from rapport.privacy import Vault
+from rapport.privacy.at_rest import disk_keys
 from rapport.settings import Settings
 from rapport.state import ControlState
 from rapport.warehouse.connections import (
+    attach,
     candidate_path,
+    insert_rows,
     kept_tonight_path,
+    open_database,
+    parquet_union,
     published_path,
+    scratch,
     temp_folder,
     work_path,
 )
@@ -43,12 +51,15 @@ from rapport.warehouse.increment import (
     MOST_TOUCHED,
     Base,
     Plan,
+    build_digest,
     count_clients,
+    digest_of_folder,
     lay_touched,
     plan_build,
     prepare_kept,
     seal_kept,
 )
+from rapport.warehouse.integrity import require_sound_bronze
 
 OPS_DELIVERY = """
 create or replace table ops.delivery (
@@ -123,13 +134,13 @@ def build_candidate(
 
     Raises:
         BuildFailed: dbt did not complete; the earlier snapshot still stands.
-        DiskFull: no room left.
+        DiskFull, MemoryLimitReached: no room left.
     """
     try:
         return _build(settings, run_id, as_of, known_on, full_refresh, dbt)
     except (OSError, duckdb.Error) as error:
-        if is_disk_full(error):
-            raise DiskFull("building") from None
+        if short := shortage(error, "building"):
+            raise short from None
         raise
 
 
@@ -142,12 +153,13 @@ def _build(
     dbt: Dbt | None,
 ) -> BuildResult:
     state = ControlState(settings.home)
-    _empty(temp_folder(settings))
+    empty(temp_folder(settings))
     for path in (work_path(settings), candidate_path(settings)):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for left in (path, path.with_name(path.name + ".wal")):
             left.unlink(missing_ok=True)
     order = delivery_order(settings, state, known_on)
+    require_sound_bronze(settings, state, [batch for batch, *_ in order])
     plan = plan_build(settings, state, order, as_of, known_on, full_refresh)
     prepare_work(settings, state, order, run_id, as_of, known_on)
     plan, n_touched = _touched(settings, state, order, plan, as_of)
@@ -184,13 +196,12 @@ def _touched(
         return plan, 0
     news = {batch for batch, *_ in order} - plan.base.batches
     waits = settings.measurement()
-    con = duckdb.connect(work_path(settings))
-    try:
+    with open_database(work_path(settings)) as con:
         con.execute("set timezone = 'UTC'")
         con.execute(f"set memory_limit = '{settings.warehouse.memory_limit}'")
         con.execute("set temp_directory = ?", [str(temp_folder(settings))])
         con.execute("create schema arrived")
-        for table, paths in _bronze_paths(settings, state, news).items():
+        for table, paths in bronze_paths(settings, state, news).items():
             _bronze_view(con, table, paths, "arrived")
         n_touched = lay_touched(
             con,
@@ -204,11 +215,34 @@ def _touched(
             },
         )
         con.execute("drop schema arrived cascade")
-    finally:
-        con.close()
     if n_touched > MOST_TOUCHED * count_clients(published_path(settings)):
         return Plan(None, "most_clients_touched"), 0
     return plan, n_touched
+
+
+def night_inputs(
+    settings: Settings, state: ControlState, as_of: date, known_on: date | None
+) -> str:
+    """Return a SHA-256 over all that the numbers and the checks of a night hang on.
+
+    Equal inputs give equal tables, but for what records when the pipeline learned it.
+    """
+    order = delivery_order(settings, state, known_on)
+    counted = {batch for batch, *_ in order}
+    files = [
+        (relative, digest)
+        for batch, _, relative, _, digest in state.bronze_digests()
+        if batch in counted
+    ]
+    said = [
+        as_of.isoformat(),
+        build_digest(settings, order),
+        digest_of_folder(settings.project_root / "expectations"),
+        metadata.version("rapport"),
+        repr([(batch, position) for batch, _, position, _ in order]),
+        repr(files),
+    ]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
 def delivery_order(
@@ -241,26 +275,24 @@ def prepare_work(
     known_on: date | None,
 ) -> None:
     """Lay the schemas ``bronze`` (views over Parquet) and ``control`` for dbt."""
-    con = duckdb.connect(work_path(settings))
-    try:
+    with open_database(
+        work_path(settings), encrypted=settings.security.encrypt_at_rest
+    ) as con:
         con.execute("create schema bronze")
-        con.execute("create schema control")
-        _control_tables(con, settings, state, order, run_id, as_of, known_on)
+        lay_control(con, settings, state, order, run_id, as_of, known_on)
         counted = {batch for batch, _, _, _ in order}
-        for table, paths in _bronze_paths(settings, state, counted).items():
+        for table, paths in bronze_paths(settings, state, counted).items():
             _bronze_view(con, table, paths, "bronze")
-    finally:
-        con.close()
 
 
-def _bronze_paths(
+def bronze_paths(
     settings: Settings, state: ControlState, batches: set[str]
-) -> dict[Table, list[str]]:
+) -> dict[Table, list[Path]]:
     """Return the files of each table that some deliveries brought."""
     files = state.bronze_files()
     return {
         table: [
-            str(settings.home / "bronze" / path)
+            settings.home / "bronze" / path
             for batch, path in files.get(table.name, [])
             if batch in batches
         ]
@@ -268,7 +300,7 @@ def _bronze_paths(
     }
 
 
-def _control_tables(
+def lay_control(
     con: duckdb.DuckDBPyConnection,
     settings: Settings,
     state: ControlState,
@@ -277,6 +309,8 @@ def _control_tables(
     as_of: date,
     known_on: date | None,
 ) -> None:
+    """Lay the schema ``control``: the run, settings and what the control state knows."""
+    con.execute("create schema control")
     con.execute(
         "create table control.run"
         " (run_id varchar, as_of date, as_of_at timestamp, known_on date)"
@@ -378,17 +412,17 @@ def prepare_candidate(
     """Lay the candidate, empty or as published, with the ledger that the gate checks."""
     if base is not None:
         shutil.copyfile(published_path(settings), candidate_path(settings))
-    con = duckdb.connect()
-    try:
-        path = str(candidate_path(settings)).replace("'", "''")
-        con.execute(f"attach '{path}' as pub (storage_version 'v1.0.0')")
+    is_encrypted = settings.security.encrypt_at_rest
+    with scratch(settings) as con:
+        path = candidate_path(settings)
+        attach(con, path, "pub", encrypted=is_encrypted, oldest=True)
         con.execute("use pub")
         for schema in ("core", "alliance", "outcomes", "qi", "ops"):
             con.execute(f"create schema if not exists {schema}")
         for table in _OF_A_NIGHT:
             con.execute(f"drop table if exists ops.{table}")
         con.execute(OPS_DELIVERY)
-        _insert(
+        insert_rows(
             con,
             "ops.delivery",
             [
@@ -404,11 +438,9 @@ def prepare_candidate(
             ],
         )
         con.execute(OPS_ROW_LEDGER)
-        _insert(con, "ops.row_ledger", state.ledger())
+        insert_rows(con, "ops.row_ledger", state.ledger())
         con.execute("use memory")
         con.execute("detach pub")
-    finally:
-        con.close()
 
 
 def bronze_columns(table: Table) -> list[tuple[str, str]]:
@@ -428,7 +460,7 @@ def bronze_columns(table: Table) -> list[tuple[str, str]]:
 
 
 def _bronze_view(
-    con: duckdb.DuckDBPyConnection, table: Table, paths: list[str], schema: str
+    con: duckdb.DuckDBPyConnection, table: Table, paths: list[Path], schema: str
 ) -> None:
     columns = bronze_columns(table)
     if not paths:
@@ -436,10 +468,8 @@ def _bronze_view(
         con.execute(f"create table {schema}.{table.name} ({typed})")
         return
     names = ", ".join(name for name, _ in columns)
-    files = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
     con.execute(
-        f"create view {schema}.{table.name} as select {names}"
-        f" from read_parquet([{files}], union_by_name = true)"
+        f"create view {schema}.{table.name} as select {names} from {parquet_union(con, paths)}"
     )
 
 
@@ -450,17 +480,7 @@ def _fill(
     rows: Sequence[tuple[object, ...]],
 ) -> None:
     con.execute(f"create table {table} ({columns})")
-    _insert(con, table, rows)
-
-
-def _insert(
-    con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]
-) -> None:
-    """Insert rows column by column: a list a column is far faster than a row a call."""
-    if rows:
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        lists = ", ".join(["unnest(?)"] * len(columns))
-        con.execute(f"insert into {table} select {lists}", columns)
+    insert_rows(con, table, rows)
 
 
 class Dbt:
@@ -471,11 +491,15 @@ class Dbt:
 
     def __init__(self, settings: Settings) -> None:
         project = settings.project_root / "dbt_project"
+        self._home = settings.home
+        self._is_encrypted = settings.security.encrypt_at_rest
         self.target = settings.home / "warehouse" / "target"
         self.target.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "rapport.warehouse.dbt_process"],
-            env=dbt_environment(settings),
+            # By paths from where it stands: a parse holds for the profile it was made
+            # with, so that a home that is moved or copied keeps its own.
+            env=dbt_environment(settings, self.target),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -484,7 +508,7 @@ class Dbt:
         )
         folders = ["--project-dir", "--profiles-dir"]
         shared = [part for folder in folders for part in (folder, str(project))]
-        self._tell([*shared, "--target-path", str(self.target)])
+        self._tell([*shared, *_target(settings), "--target-path", str(self.target)])
 
     def __enter__(self) -> Self:
         return self
@@ -495,9 +519,12 @@ class Dbt:
 
     def run(self, *arguments: str) -> tuple[int, str]:
         """Run one command; return its exit code and what it said."""
+        # By the pipe: what starts a process may be seen by others.
+        keys = disk_keys(self._home) if self._is_encrypted else ()
+        key = keys[0].text if keys else ""
         # Results are read from its own record: words for nobody cost a second a night.
         options = ["--log-level", "none", "--log-level-file", "none"]
-        self._tell([*options, *arguments])
+        self._tell([key, *options, *arguments])
         assert self._process.stdout is not None
         # Not communicate(): it would close stdin, which ends the process.
         said = self._process.stdout.read()
@@ -508,6 +535,10 @@ class Dbt:
         with suppress(BrokenPipeError):  # it ended; run() tells
             self._process.stdin.write(json.dumps(words) + "\n")
             self._process.stdin.flush()
+
+
+def _target(settings: Settings) -> list[str]:
+    return ["--target", "encrypted"] if settings.security.encrypt_at_rest else []
 
 
 def _run_dbt(settings: Settings, dbt: Dbt | None, command: list[str]) -> int:
@@ -524,26 +555,43 @@ def _run_dbt(settings: Settings, dbt: Dbt | None, command: list[str]) -> int:
     _keep_parse_cache(target)
     if returncode != 0 or failed:
         told = "\n".join([said, *(r["message"] or "" for r in failed)])
-        if is_disk_full(RuntimeError(told)):
-            raise DiskFull("building")
+        if short := shortage(RuntimeError(told), "building"):
+            raise short
         names = [r["unique_id"].split(".", 2)[-1] for r in failed][:10]
         raise BuildFailed(
             "the build did not complete: "
-            + (", ".join(names) if names else "dbt stopped before its first model"),
+            + (", ".join(names) if names else f"dbt stopped early ({_kind(told)})"),
             next_step="nothing was published; rapport doctor checks the machine, and "
             "make test shows the models' own tests",
         )
     return sum(r["unique_id"].startswith("model.") for r in results)
 
 
-def dbt_environment(settings: Settings) -> dict[str, str]:
-    """Return the environment that the dbt profile reads."""
+def _kind(told: str) -> str:
+    """Return the kind of the first error that dbt told of: its text may quote data."""
+    found = re.search(r"^([A-Z][A-Za-z ]{2,40} Error)\b", told, re.MULTILINE)
+    return found[1] if found else "it said nothing"
+
+
+def dbt_environment(settings: Settings, cwd: Path | None = None) -> dict[str, str]:
+    """Return the environment that the dbt profile reads.
+
+    Args:
+        settings: the settings.
+        cwd: the folder that paths start from; by default they are whole.
+    """
+    paths = {
+        "WORK": work_path(settings),
+        "CANDIDATE": candidate_path(settings),
+        "KEPT": kept_tonight_path(settings),
+        "TMP": temp_folder(settings),
+    }
     return {
         **os.environ,
-        "DBT_RAPPORT_WORK": str(work_path(settings)),
-        "DBT_RAPPORT_CANDIDATE": str(candidate_path(settings)),
-        "DBT_RAPPORT_KEPT": str(kept_tonight_path(settings)),
-        "DBT_RAPPORT_TMP": str(temp_folder(settings)),
+        **{
+            f"DBT_RAPPORT_{name}": os.path.relpath(path, cwd) if cwd else str(path)
+            for name, path in paths.items()
+        },
         "DBT_RAPPORT_MEMORY": settings.warehouse.memory_limit,
         "DBT_RAPPORT_THREADS": str(settings.warehouse.threads),
         "DO_NOT_TRACK": "1",
@@ -566,6 +614,7 @@ def _keep_parse_cache(target: Path) -> None:
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-def _empty(folder: Path) -> None:
+def empty(folder: Path) -> None:
+    """Remove everything below a folder."""
     for entry in folder.iterdir():
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

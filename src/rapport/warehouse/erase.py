@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import duckdb
 
-from rapport.errors import DiskFull, is_disk_full
-from rapport.ingest.inbox import file_sha256
+from rapport.errors import shortage
+from rapport.ingest.rewrite import IdRule, Person, Plan
 from rapport.mapping import BY_NAME, TABLES, Table
+from rapport.mapping.vendor import normal_header
 from rapport.settings import Settings
 from rapport.state import ControlState
-from rapport.warehouse.connections import open_snapshot, published_path, scratch
+from rapport.warehouse.connections import (
+    is_encrypted,
+    open_snapshot,
+    parquet,
+    parquet_encryption,
+    published_path,
+    quoted,
+    scratch,
+)
+from rapport.warehouse.integrity import seal_bronze
 
 _OF_CLIENT = ("client", "administration")
 
@@ -31,8 +41,8 @@ def same_person(
         ):
             for _, path in files.get(table, []):
                 pairs += con.execute(
-                    f"select distinct {one}, {other} from read_parquet(?)",
-                    [str(settings.home / "bronze" / path)],
+                    f"select distinct {one}, {other}"
+                    f" from {parquet(settings.home / 'bronze' / path)}"
                 ).fetchall()
     found = set(client_keys)
     while (
@@ -58,9 +68,9 @@ def keys_of_person(
                 continue
             for _, path in files.get(table.name, []):
                 rows = con.execute(
-                    f"select distinct {own.key_name} from read_parquet(?)"
-                    " where client_key in (select key from client_key)",
-                    [str(settings.home / "bronze" / path)],
+                    f"select distinct {own.key_name}"
+                    f" from {parquet(settings.home / 'bronze' / path)}"
+                    " where client_key in (select key from client_key)"
                 ).fetchall()
                 found.setdefault(own.of, set()).update(key for (key,) in rows if key)
     found["derived"] = _published_keys(settings, client_keys)
@@ -89,111 +99,130 @@ def _published_keys(settings: Settings, client_keys: set[str]) -> set[str]:
 
 
 def erase_from_bronze(
-    settings: Settings, state: ControlState, keys: dict[str, set[str]]
-) -> tuple[list[tuple[str, str]], int, int]:
+    settings: Settings, state: ControlState, keys: dict[str, set[str]], plan: Plan
+) -> None:
     """Rewrite bronze without some people.
-
-    Returns:
-        The sha256 of each file before and after, how many rows went, bytes rewritten.
 
     A file is replaced whole, and its counts follow: a second time changes nothing.
 
     Raises:
-        DiskFull: no room; what is rewritten stays so, and the same command goes on.
+        DiskFull, MemoryLimitReached: no room; what is rewritten stays so, and the same command goes on.
     """
-    n_rows = n_bytes = 0
-    hashes = []
     with scratch(settings) as con:
         for entity in _OF_CLIENT:
             _lay_keys(con, entity, keys.get(entity, set()))
         for name, files in state.bronze_files().items():
             for batch, relative in files:
                 path = settings.home / "bronze" / relative
-                before = file_sha256(path).hex()
-                if _erase(con, BY_NAME[name], path):
-                    hashes.append((before, file_sha256(path).hex()))
-                    n_bytes += path.stat().st_size
+                _erase(con, BY_NAME[name], path, plan)
                 loaded = dict(
                     con.execute(
-                        f"select '{name}-' || file_no, count(*) from read_parquet(?)"
-                        " group by 1",
-                        [str(path)],
+                        f"select '{name}-' || file_no, count(*)"
+                        f" from {parquet(path)} group by 1"
                     ).fetchall()
                 )
-                n_rows += state.count_erased(batch, name, sum(loaded.values()), loaded)
-    return hashes, n_rows, n_bytes
+                state.count_erased(batch, name, sum(loaded.values()), loaded)
+    seal_bronze(settings, state)
 
 
-def _erase(con: duckdb.DuckDBPyConnection, table: Table, path: Path) -> bool:
+def _erase(
+    con: duckdb.DuckDBPyConnection, table: Table, path: Path, plan: Plan
+) -> None:
     theirs = " or ".join(
         f"coalesce({c.key_name} in (select key from {c.of}_key), false)"
         for c in table.columns
         if c.kind == "id" and c.of in _OF_CLIENT
     )
-    if not theirs:
-        return False
-    order = f"order by {table.sort_key}, file_no, row_no"
-    return _rewrite(con, path, theirs, order)
+    if theirs:
+        _rewrite(con, path, theirs, f"order by {table.sort_key}, file_no, row_no", plan)
 
 
 def erase_from_tables(
-    settings: Settings,
-    folder: Path,
-    client_ids: Iterable[str],
-    id_columns: Mapping[str, str] | None = None,
-    is_part: Callable[[str], bool] = lambda text: False,
-) -> dict[str, int]:
+    settings: Settings, folder: Path, person: Person, plan: Plan
+) -> None:
     """Rewrite the Parquet files of a folder as they were delivered, or refused.
 
     Args:
         settings: the settings.
         folder: the folder; files right below it.
-        client_ids: the person's ids as they are written.
-        id_columns: column, lower case -> ``client`` or ``administration``; where a file has
-            one of them, no other column is looked at.
-        is_part: tells whether such an id is the person's.
-
-    Returns:
-        For each file without its endings, how many rows went.
+        person: whose rows go; without rules every column is looked at.
+        plan: told of each file before it is replaced.
     """
-    gone: dict[str, int] = {}
-    held = id_columns or {}
+    paths = sorted(folder.glob("*.parquet"))
+    if not paths:
+        return
     with scratch(settings) as con:
         con.execute("create temp table id (text varchar)")
-        con.execute("create temp table part (text varchar)")
-        _fill(con, "id", client_ids)
-        for path in sorted(folder.glob("*.parquet")):
-            columns = [
-                (name, kind)
+        _fill(con, "id", person.client_ids)
+        for path in paths:
+            columns = {
+                name: kind
                 for name, kind, *_ in con.execute(
-                    "describe from read_parquet(?)", [str(path)]
+                    f"describe from {parquet(path)}"
                 ).fetchall()
-            ]
-            is_known = any(name.lower() in held for name, _ in columns)
-            tests = [
-                _names_person(name)
-                for name, kind in columns
-                if (
-                    held.get(name.lower()) == "client"
-                    if is_known
-                    else _is_text(name, kind)
-                )
-            ]
-            for name, _ in columns:
-                if held.get(name.lower()) == "administration":
-                    _lay_parts(con, path, name, is_part)
-                    tests.append(
-                        f"coalesce({_named(name)}::varchar in (select text from part),"
-                        " false)"
-                    )
-            if not tests:
-                continue
-            before = _count(con, path)
-            order = "order by row_no" if "row_no" in dict(columns) else ""
-            if _rewrite(con, path, " or ".join(tests), order):
-                file = path.name.split(".")[0]
-                gone[file] = gone.get(file, 0) + before - _count(con, path)
-    return gone
+            }
+            tests = _tests(con, path, columns, person.for_file(path.name))
+            order = "order by row_no" if "row_no" in columns else ""
+            if tests:
+                _rewrite(con, path, " or ".join(tests), order, plan)
+
+
+def _tests(
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    columns: Mapping[str, str],
+    person: Person,
+) -> list[str]:
+    """Return the tests by which a row of a Parquet file is the person's."""
+    headers = {normal_header(name): name for name in columns}
+    rules = person.rules_in(headers)
+    if not rules:
+        texts = [name for name, kind in columns.items() if _is_text(name, kind)]
+        return [_names_person(name) for name in texts] + _hold_pieces(texts, person)
+    tests = []
+    for number, rule in enumerate(rules):
+        said = _id_text(rule, headers)
+        rows = con.execute(f"select distinct {said} from {parquet(path)}").fetchall()
+        theirs = [
+            text
+            for (text,) in rows
+            if text
+            and (
+                person.has_cell(text)
+                if rule.entity == "client"
+                else person.is_theirs(rule.entity, text)
+            )
+        ]
+        con.execute(f"create or replace temp table theirs_{number} (text varchar)")
+        _fill(con, f"theirs_{number}", theirs)
+        tests.append(f"coalesce({said} in (select text from theirs_{number}), false)")
+    return tests
+
+
+def _hold_pieces(texts: list[str], person: Person) -> list[str]:
+    """Return the tests of rows in which the pieces of a composed id are cells."""
+    cells = f"[{', '.join(f'trim({_named(name)}::varchar)' for name in texts)}]"
+    return [
+        f"list_has_all({cells}, [{', '.join(_literal(piece) for piece in pieces)}])"
+        for pieces in person.pieces
+        if texts
+    ]
+
+
+def _id_text(rule: IdRule, headers: Mapping[str, str]) -> str:
+    """Return SQL of the id that a rule makes of a row; null where a part lacks."""
+    parts = []
+    for part in rule.parts:
+        cells = [
+            f"nullif(trim({_named(headers[h])}::varchar), '')"
+            for h in part.headers
+            if h in headers
+        ]
+        if part.constant or part.is_optional:
+            cells.append(_literal(part.constant))
+        parts.append(f"coalesce({', '.join(cells)})")
+    between = f" || {_literal(rule.separator)} || "
+    return f"({between.join(parts)})"
 
 
 def _is_text(name: str, kind: str) -> bool:
@@ -210,47 +239,28 @@ def _names_person(name: str) -> str:
     )
 
 
-def _lay_parts(
-    con: duckdb.DuckDBPyConnection,
-    path: Path,
-    column: str,
-    is_part: Callable[[str], bool],
-) -> None:
-    rows = con.execute(
-        f"select distinct {_named(column)}::varchar from read_parquet(?)", [str(path)]
-    ).fetchall()
-    con.execute("delete from part")
-    _fill(con, "part", [text for (text,) in rows if text and is_part(text.strip())])
-
-
 def _rewrite(
-    con: duckdb.DuckDBPyConnection, path: Path, theirs: str, order: str
-) -> bool:
-    row = con.execute(
-        f"select count(*) from read_parquet(?) where {theirs}", [str(path)]
-    ).fetchone()
+    con: duckdb.DuckDBPyConnection, path: Path, theirs: str, order: str, plan: Plan
+) -> None:
+    row = con.execute(f"select count(*) from {parquet(path)} where {theirs}").fetchone()
     if row is None or row[0] == 0:
-        return False
+        return
     building = path.with_name(f"{path.name}.building")
     try:
         con.execute(
-            f"copy (select * from read_parquet('{_quoted(path)}') where not ({theirs})"
-            f" {order}) to '{_quoted(building)}' (format parquet, compression zstd)"
+            f"copy (select * from {parquet(path)} where not ({theirs}) {order})"
+            f" to '{quoted(building)}' (format parquet, compression zstd"
+            f"{parquet_encryption(is_encrypted(path))})"
         )
         with building.open("rb") as file:
             os.fsync(file.fileno())
+        plan(path, int(row[0]))
         os.replace(building, path)
     except (OSError, duckdb.Error) as error:
         building.unlink(missing_ok=True)
-        if is_disk_full(error):
-            raise DiskFull("erasing", again="the same command") from None
+        if short := shortage(error, "erasing", again="the same command"):
+            raise short from None
         raise
-    return True
-
-
-def _count(con: duckdb.DuckDBPyConnection, path: Path) -> int:
-    row = con.execute("select count(*) from read_parquet(?)", [str(path)]).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _lay_keys(con: duckdb.DuckDBPyConnection, entity: str, keys: Iterable[str]) -> None:
@@ -266,5 +276,5 @@ def _named(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
 
 
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

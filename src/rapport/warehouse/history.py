@@ -26,7 +26,7 @@ from rapport.ingest.cells import cell_of
 from rapport.mapping import TABLES, Column, Table
 from rapport.settings import Gate, Settings
 from rapport.state import ControlState, Delivery, DeliveryMetric, Run
-from rapport.warehouse.connections import work_path
+from rapport.warehouse.connections import insert_rows, open_database, work_path
 
 # Which id of a table tells that a row was there before; items go with their form.
 _ROW_ID = {"measure_items": ("administration_key",)}
@@ -37,8 +37,7 @@ _NOT_FILLED = ("_raw", "_is_date", "_offset_minutes")
 
 def lay_history(settings: Settings, state: ControlState) -> None:
     """Measure what is new, keep its numbers, and lay ``gate.*`` for the expectations."""
-    con = duckdb.connect(work_path(settings))
-    try:
+    with open_database(work_path(settings)) as con:
         con.execute("set timezone = 'UTC'")
         con.execute("create schema gate")
         _lay_deliveries(con, state)
@@ -46,13 +45,11 @@ def lay_history(settings: Settings, state: ControlState) -> None:
         _lay_bronze_files(con, state)
         _lay_metrics(con, state)
         _judge(con, settings.gate)
-    finally:
-        con.close()
 
 
 def _lay_deliveries(con: duckdb.DuckDBPyConnection, state: ControlState) -> None:
     """Lay one row a delivered table that counts tonight, and whether it is new."""
-    runs = state.runs()
+    runs = state.nights()
     published = [run for run in runs if run.outcome == "published"]
     refused = [run for run in runs if run.outcome == "refused"]
     con.execute(
@@ -62,8 +59,7 @@ def _lay_deliveries(con: duckdb.DuckDBPyConnection, state: ControlState) -> None
         (d.batch_id, not _counted(d, published), _counted(d, refused))
         for d in state.deliveries()
     ]
-    if rows:
-        con.executemany("insert into known values (?, ?, ?)", rows)
+    insert_rows(con, "known", rows)
     con.execute(
         """
         create table gate.delivery as
@@ -102,8 +98,7 @@ def _measure(
     """Yield the numbers of every delivered table that was not measured before."""
     measured = {(batch, table) for batch, table, metric, *_ in state.metrics()}
     con.execute("create temp table measured (batch_id varchar, table_name varchar)")
-    if measured:
-        con.executemany("insert into measured values (?, ?)", sorted(measured))
+    insert_rows(con, "measured", sorted(measured))
     con.execute(
         """
         create temp table fresh as
@@ -150,8 +145,7 @@ def _lay_row_counts(con: duckdb.DuckDBPyConnection, state: ControlState) -> None
         (batch, table, n_in - n_footer - n_blank)
         for batch, _, _, table, n_in, _, _, _, n_footer, n_blank, _ in state.ledger()
     ]
-    if rows:
-        con.executemany("insert into counted values (?, ?, ?)", rows)
+    insert_rows(con, "counted", rows)
 
 
 def _lay_first_seen_clients(con: duckdb.DuckDBPyConnection) -> None:
@@ -419,8 +413,7 @@ def _lay_bronze_files(con: duckdb.DuckDBPyConnection, state: ControlState) -> No
         "create temp table written (batch_id varchar, table_name varchar, n bigint)"
     )
     rows = state.bronze_rows()
-    if rows:
-        con.executemany("insert into written values (?, ?, ?)", rows)
+    insert_rows(con, "written", rows)
     con.execute(
         f"""
         create table gate.bronze_file as
@@ -446,8 +439,7 @@ def _lay_metrics(con: duckdb.DuckDBPyConnection, state: ControlState) -> None:
         " value double, n_rows bigint)"
     )
     rows = state.metrics()
-    if rows:
-        con.executemany("insert into kept values (?, ?, ?, ?, ?)", rows)
+    insert_rows(con, "kept", rows)
     con.execute(
         """
         create table gate.metric as

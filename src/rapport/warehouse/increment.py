@@ -24,7 +24,14 @@ import duckdb
 from rapport.mapping.source import zone_of_source
 from rapport.settings import Settings
 from rapport.state import ControlState
-from rapport.warehouse.connections import kept_path, kept_tonight_path, published_path
+from rapport.warehouse.connections import (
+    attach,
+    kept_path,
+    kept_tonight_path,
+    open_database,
+    published_path,
+)
+from rapport.warehouse.integrity import is_kept_sound
 
 Order = Sequence[tuple[str, str, int, datetime]]
 
@@ -76,7 +83,10 @@ def plan_build(
         return Plan(None, "past_night")
     if not kept_path(settings).exists() or not published_path(settings).exists():
         return Plan(None, "no_night_to_build_on")
-    with duckdb.connect(kept_path(settings), read_only=True) as con:
+    damaged = state.built_files().get(("kept", published_run(settings) or ""))
+    if damaged is not None and not is_kept_sound(settings, damaged):
+        return Plan(None, "kept_database_damaged")
+    with open_database(kept_path(settings), read_only=True) as con:
         found = con.execute("select run_id, as_of, digest from state.build").fetchone()
         files = dict(con.execute("select path, mark from state.bronze_file").fetchall())
         batches = [row[0] for row in con.execute(
@@ -89,7 +99,7 @@ def plan_build(
     marks = _bronze_marks(settings, state)
     logged = [date.fromisoformat(str(row[1])) for row in state.signal_log()]
     refusals = {
-        "night_before_not_published": run_id != _published_run(settings),
+        "night_before_not_published": run_id != published_run(settings),
         "settings_or_models_changed": digest
         != build_digest(settings, order),
         "as_of_moved_back": as_of < as_of_before,
@@ -103,8 +113,11 @@ def plan_build(
     return Plan(Base(as_of_before, frozenset(batches)))
 
 
-def _published_run(settings: Settings) -> str | None:
-    with duckdb.connect(published_path(settings), read_only=True) as con:
+def published_run(settings: Settings) -> str | None:
+    """Return the run that the published snapshot is of; None where there is no snapshot."""
+    if not published_path(settings).exists():
+        return None
+    with open_database(published_path(settings), read_only=True) as con:
         row = con.execute(
             "select run_id from ops.run where outcome = 'published'"
             " order by started_at desc, run_id desc limit 1"
@@ -120,17 +133,18 @@ def build_digest(settings: Settings, order: Order) -> str:
         settings.digest(),
         repr(zones),
         duckdb.__version__,
-        _project_digest(settings.project_root / "dbt_project"),
+        digest_of_folder(settings.project_root / "dbt_project"),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 @cache
-def _project_digest(project: Path) -> str:
+def digest_of_folder(folder: Path) -> str:
+    """Return a SHA-256 over the models, suites and lists below a folder of the project."""
     said = hashlib.sha256()
-    for path in sorted(project.rglob("*")):
-        if path.is_file() and path.suffix in (".sql", ".yml", ".csv"):
-            said.update(str(path.relative_to(project)).encode() + b"\0")
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix in (".sql", ".yml", ".csv", ".json"):
+            said.update(str(path.relative_to(folder)).encode() + b"\0")
             said.update(hashlib.sha256(path.read_bytes()).digest())
     return said.hexdigest()
 
@@ -167,7 +181,9 @@ def seal_kept(
 ) -> None:
     """Write what the next night must know of this one; a past night is never built on."""
     digest = "" if known_on else build_digest(settings, order)
-    with duckdb.connect(kept_tonight_path(settings)) as con:
+    with open_database(
+        kept_tonight_path(settings), encrypted=settings.security.encrypt_at_rest
+    ) as con:
         con.execute("create schema if not exists state")
         con.execute(
             "create or replace table state.build as"
@@ -187,15 +203,20 @@ def seal_kept(
         )
 
 
-def keep(settings: Settings, run_id: str) -> None:
-    """Let tonight's kept database take the place of the last one: its run is published."""
+def keep(settings: Settings, run_id: str) -> bool:
+    """Let tonight's kept database take the place of the last one: its run is published.
+
+    Returns whether it did.
+    """
     tonight = kept_tonight_path(settings)
     if not tonight.exists():
-        return
-    with duckdb.connect(tonight, read_only=True) as con:
+        return False
+    with open_database(tonight, read_only=True) as con:
         found = con.execute("select run_id from state.build").fetchone()
-    if found == (run_id,):
-        os.replace(tonight, kept_path(settings))
+    if found != (run_id,):
+        return False
+    os.replace(tonight, kept_path(settings))
+    return True
 
 
 # --- whose rows are computed anew ---------------------------------------------------
@@ -218,8 +239,7 @@ def lay_touched(
         as_of: tonight's date.
         waits: whole days after a last attended session on which a rule asks again.
     """
-    path = str(snapshot).replace("'", "''")
-    con.execute(f"attach '{path}' as base (read_only)")
+    attach(con, snapshot, "base", read_only=True)
     try:
         con.execute("create temp table touched (client_key varchar)")
         con.execute(
@@ -460,5 +480,5 @@ def _lay(con: duckdb.DuckDBPyConnection) -> None:
 
 def count_clients(snapshot: Path) -> int:
     """Return how many clients a published night has."""
-    with duckdb.connect(snapshot, read_only=True) as con:
+    with open_database(snapshot, read_only=True) as con:
         return _count(con, "core.dim_client")

@@ -7,26 +7,33 @@ file copied from the candidate, which holds the published schemas alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from rapport.errors import DiskFull, is_disk_full
+from rapport.errors import BuiltFileDamaged, is_corrupt, shortage
+from rapport.files import sync
 from rapport.settings import Settings
-from rapport.state import ControlState
-from rapport.warehouse.build import _insert
+from rapport.state import ControlState, Deletion, Run
 from rapport.warehouse.changes import (
     BASELINE_COMMENTS,
     COMMENTS,
     count_changes,
     note_baselines,
 )
-from rapport.warehouse.connections import candidate_path, published_path
+from rapport.warehouse.connections import (
+    attach,
+    candidate_path,
+    insert_rows,
+    kept_path,
+    open_database,
+    published_path,
+    scratch,
+)
 from rapport.warehouse.increment import keep
+from rapport.warehouse.integrity import built, history_files, snapshot_damage
 
 _OPS_RUN = """
 create table ops.run (
@@ -37,7 +44,8 @@ create table ops.run (
     ended_at timestamp,
     outcome varchar not null,
     settings_digest varchar not null,
-    audit_head varchar
+    audit_head varchar,
+    n_deleted bigint not null
 )"""
 _OPS_CHECK = """
 create table ops.check_result (
@@ -64,9 +72,12 @@ _COMMENTS = {
     "column ops.run.known_on": "Only deliveries received by this date counted; null: all.",
     "column ops.run.started_at": "When the run began, UTC.",
     "column ops.run.ended_at": "When the run ended, UTC; null: it was cut off.",
-    "column ops.run.outcome": "published, refused, failed or interrupted.",
+    "column ops.run.outcome": "published, refused, failed or interrupted; rebuilt: a past "
+    "night that was built again, for the history alone.",
     "column ops.run.settings_digest": "SHA-256 of the settings that move a number.",
     "column ops.run.audit_head": "Number and hash of the audit log's last entry.",
+    "column ops.run.n_deleted": "Files and records that retention deleted since the run "
+    "before began.",
     "table ops.delivery": "One row a delivery that the ledger knows.",
     "column ops.delivery.delivery_id": "Opaque name of the delivery.",
     "column ops.delivery.source": "Source that sent it.",
@@ -113,7 +124,7 @@ def publish_snapshot(settings: Settings, run_id: str) -> Path:
     """Replace the snapshot with the candidate and the control tables of tonight.
 
     Raises:
-        DiskFull: no room left; the earlier snapshot stands.
+        DiskFull, MemoryLimitReached: no room left; the earlier snapshot stands.
     """
     path = published_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -121,55 +132,112 @@ def publish_snapshot(settings: Settings, run_id: str) -> Path:
         left.unlink()
     building = path.with_name("rapport.duckdb.building")
     try:
-        _write(settings, run_id, building)
-        _sync(building)
-        _keep_history(settings, path)
+        before = "before" if path.exists() else None
+        _write(settings, run_id, building, before, "published")
+        sync(building)
+        # Noted before the rename: a snapshot whose bytes nobody knows is a damaged one.
+        state = ControlState(settings.home)
+        state.remember_built([built("snapshot", run_id, building)])
+        _keep_history(settings, state, path)
         os.replace(building, path)
-        _sync(path.parent)
-        keep(settings, run_id)
+        sync(path.parent)
+        if keep(settings, run_id):
+            state.remember_built([built("kept", run_id, kept_path(settings))])
     except (OSError, duckdb.Error) as error:
-        if is_disk_full(error):
+        if short := shortage(error, "publishing", again="rapport publish"):
             building.unlink(missing_ok=True)
-            raise DiskFull("publishing", again="rapport publish") from None
+            raise short from None
+        if is_corrupt(error):
+            building.unlink(missing_ok=True)
+            raise _damaged(settings) from None
         raise
     return path
 
 
-def _write(settings: Settings, run_id: str, building: Path) -> None:
-    state = ControlState(settings.home)
-    con = duckdb.connect()
+def _damaged(settings: Settings) -> BuiltFileDamaged:
+    """Say which of the two files that a publish reads is damaged."""
+    standing = snapshot_damage(settings, ControlState(settings.home))
+    place = next((d.place for d in standing if d.kind == "snapshot"), "")
+    return BuiltFileDamaged(place or "warehouse/candidate.duckdb")
+
+
+def keep_past_night(settings: Settings, run_id: str, as_of: date) -> Path:
+    """Put the candidate into the history: a past night never replaces the snapshot.
+
+    Raises:
+        DiskFull, MemoryLimitReached: no room left; nothing of it is kept.
+    """
+    folder = published_path(settings).parent / "history"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"{as_of.isoformat()}.{run_id}.duckdb"
+    building = path.with_name(f"{path.name}.building")
+    for left in folder.glob("*.building*"):
+        left.unlink()
     try:
-        con.execute(f"attach '{_quoted(candidate_path(settings))}' as pub (read_only)")
-        con.execute(f"attach '{_quoted(building)}' as snap (storage_version 'v1.0.0')")
+        _write(settings, run_id, building, None, "rebuilt")
+        sync(building)
+        ControlState(settings.home).remember_built(
+            [built("snapshot", run_id, building)]
+        )
+        os.replace(building, path)
+        sync(folder)
+    except (OSError, duckdb.Error) as error:
+        building.unlink(missing_ok=True)
+        short = shortage(
+            error, "keeping a past night", again="the same rapport backfill"
+        )
+        if short:
+            raise short from None
+        if is_corrupt(error):
+            raise BuiltFileDamaged("warehouse/candidate.duckdb") from None
+        raise
+    return path
+
+
+def _write(
+    settings: Settings, run_id: str, building: Path, before: str | None, outcome: str
+) -> None:
+    """Write the candidate and the control tables into a new file.
+
+    Args:
+        settings: the settings.
+        run_id: the run that ends.
+        building: the file.
+        before: the name under which the standing snapshot is attached, to tell what
+            changes; None compares with nothing.
+        outcome: what the run comes to.
+    """
+    state = ControlState(settings.home)
+    is_encrypted = settings.security.encrypt_at_rest
+    with scratch(settings) as con:
+        attach(con, candidate_path(settings), "pub", read_only=True)
+        attach(con, building, "snap", encrypted=is_encrypted, oldest=True)
         con.execute("copy from database pub to snap")
-        before = "before" if published_path(settings).exists() else None
         if before:
-            con.execute(
-                f"attach '{_quoted(published_path(settings))}' as before (read_only)"
-            )
+            attach(con, published_path(settings), before, read_only=True)
         con.execute("use snap")
-        _ops_tables(con, state, run_id)
+        _ops_tables(con, state, run_id, outcome)
         count_changes(con, run_id, before, "snap")
         note_baselines(con, run_id, before, "snap")
         _describe(con, {**_COMMENTS, **COMMENTS, **BASELINE_COMMENTS})
         con.execute("checkpoint snap")
         con.execute("use memory")
         con.execute("detach snap")
-    finally:
-        con.close()
     if building.with_name(building.name + ".wal").exists():
         raise OSError("the snapshot was not checkpointed")
 
 
 def _ops_tables(
-    con: duckdb.DuckDBPyConnection, state: ControlState, run_id: str
+    con: duckdb.DuckDBPyConnection, state: ControlState, run_id: str, outcome: str
 ) -> None:
     con.execute("create schema if not exists ops")
     for table in ("run", "check_result", "signal_erasure"):
         con.execute(f"drop table if exists ops.{table}")
     now = datetime.now(UTC).replace(tzinfo=None)
     con.execute(_OPS_RUN)
-    _insert(
+    runs = state.runs()
+    n_deleted = _deleted_before(state, runs)
+    insert_rows(
         con,
         "ops.run",
         [
@@ -183,22 +251,33 @@ def _ops_tables(
                 else run.ended_at.replace(tzinfo=None)
                 if run.ended_at
                 else None,
-                "published" if run.run_id == run_id else run.outcome,
+                outcome if run.run_id == run_id else run.outcome,
                 run.settings_digest,
                 run.audit_head,
+                n_deleted[run.run_id],
             )
-            for run in state.runs()
+            for run in runs
         ],
     )
     con.execute(_OPS_CHECK)
     waived = state.waived()
-    _insert(
+    insert_rows(
         con,
         "ops.check_result",
         [(*row, (row[0], row[3]) in waived) for row in state.checks()],
     )
     con.execute(_OPS_SIGNAL_ERASURE)
-    _insert(con, "ops.signal_erasure", state.signal_erasures())
+    insert_rows(con, "ops.signal_erasure", state.signal_erasures())
+
+
+def _deleted_before(state: ControlState, runs: list[Run]) -> dict[str, int]:
+    """Return, for each run, what retention deleted between the run before and it."""
+    found = {run.run_id: 0 for run in runs}
+    for deletion in state.deletions():
+        later = [run for run in runs if run.started_at >= deletion.deleted_at]
+        if later:
+            found[later[0].run_id] += deletion.n_items
+    return found
 
 
 def _describe(con: duckdb.DuckDBPyConnection, comments: dict[str, str]) -> None:
@@ -209,11 +288,11 @@ def _describe(con: duckdb.DuckDBPyConnection, comments: dict[str, str]) -> None:
         )
 
 
-def _keep_history(settings: Settings, path: Path) -> None:
+def _keep_history(settings: Settings, state: ControlState, path: Path) -> None:
     """Keep the snapshot that is replaced: the newest nights, and month ends."""
     if not path.exists():
         return
-    with _reading(path) as con:
+    with open_database(path, read_only=True) as con:
         run = con.execute(
             "select as_of, run_id from ops.run where outcome = 'published'"
             " order by started_at desc limit 1"
@@ -225,16 +304,31 @@ def _keep_history(settings: Settings, path: Path) -> None:
     kept = folder / f"{run[0].isoformat()}.{run[1]}.duckdb"
     if not kept.exists():
         os.link(path, kept)
-    nights = sorted(folder.glob("*.duckdb"), reverse=True)
-    month_ends: dict[str, Path] = {}
+    drop_history(settings, state)
+
+
+def drop_history(settings: Settings, state: ControlState) -> Deletion:
+    """Delete the snapshots that are over their time, and count them.
+
+    The newest nights and the last night of each month stay, with every snapshot that a
+    night has: one that was built again stands beside the first.
+    """
+    files = history_files(settings)
+    nights = sorted({path.name[:10] for path in files}, reverse=True)
+    month_ends: dict[str, str] = {}
     for night in reversed(nights):
-        month_ends[night.name[:7]] = night
+        month_ends[night[:7]] = night
     limits = settings.warehouse
     keep = set(nights[: limits.history_nights])
     keep |= set(sorted(month_ends.values(), reverse=True)[: limits.history_months])
-    for night in nights:
-        if night not in keep:
-            night.unlink()
+    n_bytes = 0
+    gone = [path for path in files if path.name[:10] not in keep]
+    for path in gone:
+        n_bytes += path.stat().st_size
+        path.unlink()
+    deletion = Deletion(datetime.now(UTC), "history", len(gone), n_bytes)
+    state.record_deletions([deletion])
+    return deletion
 
 
 def published_runs(settings: Settings) -> list[tuple[str, datetime]]:
@@ -242,7 +336,7 @@ def published_runs(settings: Settings) -> list[tuple[str, datetime]]:
     path = published_path(settings)
     if not path.exists():
         return []
-    with _reading(path) as con:
+    with open_database(path, read_only=True) as con:
         return con.execute(
             "select run_id, ended_at from ops.run where outcome = 'published'"
         ).fetchall()
@@ -250,7 +344,7 @@ def published_runs(settings: Settings) -> list[tuple[str, datetime]]:
 
 def signal_entries_in(path: Path, run_id: str) -> list[tuple[Any, ...]]:
     """Return the entries that a run added to the signal log, dates and times as text."""
-    with _reading(path) as con:
+    with open_database(path, read_only=True) as con:
         return con.execute(
             "select run_id, as_of::varchar, signal_key, signal, instrument, episode_key,"
             " client_key, therapist_key, clinic_key, opened_on::varchar,"
@@ -263,29 +357,8 @@ def signal_entries_in(path: Path, run_id: str) -> list[tuple[Any, ...]]:
 
 def first_seen_in(path: Path) -> list[tuple[str, str, str]]:
     """Return (kind, key, first seen at) of everything that a snapshot shows."""
-    with _reading(path) as con:
+    with open_database(path, read_only=True) as con:
         return con.execute(
             "select 'rupture', rupture_key, strftime(first_seen_at,"
             " '%Y-%m-%dT%H:%M:%S.%f') from alliance.fct_rupture order by 2"
         ).fetchall()
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    con = duckdb.connect(path, read_only=True)
-    try:
-        yield con
-    finally:
-        con.close()
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

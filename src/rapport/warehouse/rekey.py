@@ -15,11 +15,21 @@ from pathlib import Path
 
 import duckdb
 
-from rapport.errors import DiskFull, is_disk_full
+from rapport.errors import shortage
 from rapport.mapping import BY_NAME, Table
+from rapport.privacy.at_rest import DiskKey
+from rapport.privacy.keys import disk_purpose
 from rapport.settings import Settings
 from rapport.state import ControlState
-from rapport.warehouse.connections import open_snapshot, published_path, scratch
+from rapport.warehouse.connections import (
+    add_parquet_key,
+    open_snapshot,
+    parquet,
+    parquet_encryption,
+    published_path,
+    quoted,
+    scratch,
+)
 
 Rekey = Callable[[str], str]
 
@@ -42,12 +52,12 @@ class Rekeyed:
 
 
 def rekey_bronze(
-    settings: Settings, state: ControlState, kid: str, rekey: Rekey
+    settings: Settings, state: ControlState, master: bytes, kid: str, rekey: Rekey
 ) -> Rekeyed:
     """Write each bronze file again beside itself, under the next key.
 
     Raises:
-        DiskFull: no room; what was written is removed and nothing has changed.
+        DiskFull, MemoryLimitReached: no room; what was written is removed and nothing has changed.
     """
     paths: dict[str, str] = {}
     n_rows = n_bytes = 0
@@ -55,30 +65,36 @@ def rekey_bronze(
     try:
         with scratch(settings) as con:
             con.create_function("rekey", rekey, ["VARCHAR"], "VARCHAR")
+            is_encrypted = settings.security.encrypt_at_rest
+            if is_encrypted:
+                key = DiskKey(kid, disk_purpose(master))
+                add_parquet_key(con, kid, key)
+            encryption = parquet_encryption(is_encrypted, kid=kid)
             for name, files in state.bronze_files().items():
                 for _, relative in files:
                     old = bronze / relative
                     new = old.with_name(f"{old.name.split('.')[0]}.{kid}.parquet")
-                    n_rows += _rewrite(con, BY_NAME[name], old, new)
+                    n_rows += _rewrite(con, BY_NAME[name], old, new, encryption)
                     n_bytes += new.stat().st_size
                     paths[relative] = new.relative_to(bronze).as_posix()
     except (OSError, duckdb.Error) as error:
         for path in bronze.rglob(f"*.{kid}.parquet*"):
             path.unlink(missing_ok=True)
-        if is_disk_full(error):
-            raise DiskFull("rotating the key", again="rapport vault rotate") from None
+        if short := shortage(error, "rotating the key", again="rapport vault rotate"):
+            raise short from None
         raise
     return Rekeyed(paths, _log_keys(settings, state, rekey), n_rows, n_bytes)
 
 
-def _rewrite(con: duckdb.DuckDBPyConnection, table: Table, old: Path, new: Path) -> int:
+def _rewrite(
+    con: duckdb.DuckDBPyConnection, table: Table, old: Path, new: Path, encryption: str
+) -> int:
     columns = [c.key_name for c in table.columns if c.kind == "id"]
     for column in columns:
         con.execute(
             f"create or replace temp table k_{column} as select old, rekey(old) as new"
-            f" from (select distinct {column} as old from read_parquet(?)"
-            f" where {column} is not null)",
-            [str(old)],
+            f" from (select distinct {column} as old from {parquet(old)}"
+            f" where {column} is not null)"
         )
     said = ", ".join(f"k_{column}.new as {column}" for column in columns)
     joins = " ".join(
@@ -88,9 +104,9 @@ def _rewrite(con: duckdb.DuckDBPyConnection, table: Table, old: Path, new: Path)
     building = new.with_name(f"{new.name}.building")
     row = con.execute(
         f"copy (select bronze.* replace ({said})"
-        f" from read_parquet('{_quoted(old)}') as bronze {joins}"
+        f" from {parquet(old)} as bronze {joins}"
         f" order by {table.sort_key}, file_no, row_no)"
-        f" to '{_quoted(building)}' (format parquet, compression zstd)"
+        f" to '{quoted(building)}' (format parquet, compression zstd{encryption})"
     ).fetchone()
     with building.open("rb") as file:
         os.fsync(file.fileno())
@@ -133,6 +149,22 @@ def _log_keys(settings: Settings, state: ControlState, rekey: Rekey) -> dict[str
     return keys
 
 
+def derived_episodes(settings: Settings, rekey: Rekey) -> dict[str, str]:
+    """Return old key -> next key of the episodes that the builds make of sessions.
+
+    Right as long as the snapshot is the old keys' one, which a rotation replaces last.
+    """
+    return {
+        _derived_key(client, opened): _derived_key(rekey(client), opened)
+        for client, days in _Parts.of(settings).derived.items()
+        for opened in days
+    }
+
+
+def _derived_key(client: str, opened_on: str) -> str:
+    return _hash("ep_", ["derived:", client, opened_on])
+
+
 class _Parts:
     """What the snapshot knows of the parts that keys below the door were made of."""
 
@@ -172,8 +204,8 @@ class _Parts:
     def episode(self, key: str, client: str, keys: dict[str, str], rekey: Rekey) -> str:
         """Return an episode's next key: of a source id, or of the client and a day."""
         for opened in self.derived.get(client, []):
-            if _hash("ep_", ["derived:", client, opened]) == key:
-                return _hash("ep_", ["derived:", keys[client], opened])
+            if _derived_key(client, opened) == key:
+                return _derived_key(keys[client], opened)
         return rekey(key)
 
     def signal_forms(self, fixed: list[str], episode: str) -> Iterator[list[str]]:
@@ -224,7 +256,3 @@ def _next(part: str, keys: dict[str, str], rekey: Rekey) -> str:
 def _hash(prefix: str, parts: list[str]) -> str:
     """Make a key as the macro ``keyed_hash`` does."""
     return prefix + hashlib.sha256("|".join(parts).encode()).hexdigest()[:26]
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")

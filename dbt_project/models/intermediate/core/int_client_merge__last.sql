@@ -7,18 +7,24 @@ client_merges as (
     select * from {{ ref('int_client_merge__current') }}
 ),
 
--- Every id that each old id leads to; a set, so a cycle ends.
+-- Every id that each old id leads to, each once, so a cycle ends: Spark has no `union` in
+-- a recursion that would see to it.
 reach as (
     select
         old_client_key,
-        new_client_key as reached_key
+        new_client_key as reached_key,
+        '|' || new_client_key || '|' as trail
     from client_merges
-    union
+    union all
     select
         reach.old_client_key,
-        client_merges.new_client_key as reached_key
+        client_merges.new_client_key as reached_key,
+        reach.trail || client_merges.new_client_key || '|' as trail
     from reach
-    inner join client_merges on reach.reached_key = client_merges.old_client_key
+    inner join client_merges
+        on
+            reach.reached_key = client_merges.old_client_key
+            and position('|' || client_merges.new_client_key || '|' in reach.trail) = 0
 ),
 
 counted as (

@@ -33,7 +33,7 @@ followed as (
 
 final as (
     select
-        {{ keyed_hash('ep_', ["'derived:'", 'client_key', 'cast(opened_on as varchar)']) }}
+        {{ keyed_hash('ep_', ["'derived:'", 'client_key', 'cast(opened_on as string)']) }}
             as episode_key,
         client_key,
         source,

@@ -34,16 +34,16 @@ final as (
         client_key,
         source,
         'derived' as episode_origin,
-        cast(null as varchar) as reported_therapist_key,
-        cast(null as varchar) as reported_clinic_key,
+        cast(null as string) as reported_therapist_key,
+        cast(null as string) as reported_clinic_key,
         opened_on,
         cast(null as date) as bound_on,
         last_attended_on,
         is_closed,
         case when is_closed then last_attended_on end as closed_on,
-        cast(null as varchar) as closure_reason,
+        cast(null as string) as closure_reason,
         cast(null as boolean) as trauma_focused,
-        cast(null as varchar) as treatment_approach
+        cast(null as string) as treatment_approach
     from derived
 )
 

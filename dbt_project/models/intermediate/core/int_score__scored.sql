@@ -12,32 +12,50 @@ forms as (
     select * from {{ ref('int_administration__timed') }}
 ),
 
-answered as (
-    select * from {{ ref('int_item__answered') }}
-    where value is not null and subscale = 'total'
-),
-
 -- In a fixed order, so that the sum is the same sum every night.
 subscale_totals as (
     select
-        administration_key,
-        count(*) = count(score) as are_all_valid,
-        {{ sum_of(ordered_list('score', 'subscale')) }} as score_sum,
+        scales.administration_key,
+        count(*) = count(scales.score) as are_all_valid,
+        {{ sum_of(ordered_list('scales.score', 'scales.subscale')) }} as score_sum,
         count(*) as n_subscales
     from scales
-    where subscale <> 'total'
-    group by administration_key
+    where
+        scales.subscale <> 'total'
+        and scales.administration_key in (
+            select totals.administration_key from scales as totals
+            where totals.rule in ('mean_of_subscales', 'sum_of_subscales')
+        )
+    group by scales.administration_key
+),
+
+-- Ten items answered, neither of the last two among them.
+ten_answered as (
+    select scales.administration_key
+    from scales
+    inner join forms on scales.administration_key = forms.administration_key
+    where
+        scales.instrument = 'WAI-SR'
+        and scales.subscale = 'total'
+        and scales.n_answered = 10
+        and forms.rater = 'therapist'
+),
+
+last_two as (
+    select distinct administration_key
+    from {{ ref('int_item__answered') }}
+    where
+        instrument = 'WAI-SR'
+        and subscale = 'total'
+        and item in ('11', '12')
+        and value is not null
 ),
 
 mismatches as (
-    select answered.administration_key
-    from answered
-    inner join forms on answered.administration_key = forms.administration_key
-    where forms.instrument = 'WAI-SR' and forms.rater = 'therapist'
-    group by answered.administration_key
-    having
-        count(*) = 10
-        and count(*) filter (where answered.item in ('11', '12')) = 0
+    select ten_answered.administration_key
+    from ten_answered
+    left join last_two on ten_answered.administration_key = last_two.administration_key
+    where last_two.administration_key is null
 ),
 
 totalled as (

@@ -19,19 +19,20 @@ scales as (
 counts as (
     select
         administration_key,
+        instrument,
         subscale,
         cast(count(*) as integer) as n_answered,
         -- Rounded far below any item's unit: the order of the items leaves no trace.
         round(sum(value), 9) as answered_sum
     from answered
-    group by administration_key, subscale
+    group by administration_key, instrument, subscale
 ),
 
 forms as (
     select distinct
         administration_key,
         instrument
-    from answered
+    from counts
 ),
 
 final as (

@@ -26,7 +26,7 @@ drawn as (
     select
         'completion.' || form as chart_id,
         'completion' as indicator,
-        cast(null as varchar) as instrument,
+        cast(null as string) as instrument,
         'p_prime' as kind,
         'up' as direction,
         clinic_key,
@@ -170,7 +170,7 @@ drawn as (
     select
         'dropout' as chart_id,
         'dropout' as indicator,
-        cast(null as varchar) as instrument,
+        cast(null as string) as instrument,
         'p_prime' as kind,
         'down' as direction,
         clinic_key,

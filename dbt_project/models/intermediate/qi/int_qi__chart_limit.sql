@@ -183,7 +183,7 @@ widened as (
         case
             when reason is not null or kind = 'xmr' then null
             when kind in ('p', 'u') then 1e0
-            else mr_bar / 1.128
+            else mr_bar / 1.128e0
         end as sigma_z_raw
     from told
 ),

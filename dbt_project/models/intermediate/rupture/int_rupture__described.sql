@@ -72,7 +72,7 @@ final as (
     select
         judged.rupture_key,
         judged.method,
-        cast(judged.method_version as varchar) as method_version,
+        cast(judged.method_version as string) as method_version,
         judged.episode_key,
         judged.client_key,
         judged.series_therapist_key as therapist_key,

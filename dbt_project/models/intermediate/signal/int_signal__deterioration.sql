@@ -60,8 +60,8 @@ final as (
         score_number as opened_order,
         recovered_on as closed_on,
         case when recovered_on is not null then 'recovered' end as closed_reason,
-        cast(null as varchar) as onset_session_key,
-        cast(null as varchar) as series_therapist_key,
+        cast(null as string) as onset_session_key,
+        cast(null as string) as series_therapist_key,
         {{ json_object([
             ['method', 'text', "'reliable_change'"],
             ['opened_session', 'whole', 'session_number'],

@@ -48,14 +48,14 @@ ranked as (
 final as (
     select
         'disengagement' as signal,
-        cast(null as varchar) as instrument,
+        cast(null as string) as instrument,
         ranked.episode_key,
         ranked.opened_on,
         ranked.after_session_number as opened_order,
         attended.session_date as closed_on,
         case when attended.session_key is not null then 'attended' end as closed_reason,
-        cast(null as varchar) as onset_session_key,
-        cast(null as varchar) as series_therapist_key,
+        cast(null as string) as onset_session_key,
+        cast(null as string) as series_therapist_key,
         {{ json_object([
             ['method', 'text', 'ranked.method'],
             ['after_session', 'whole', 'ranked.after_session_number'],

@@ -110,8 +110,8 @@ final as (
         openings.session_number as opened_order,
         starts.session_date as closed_on,
         case when starts.session_date is not null then 'settled' end as closed_reason,
-        cast(null as varchar) as onset_session_key,
-        cast(null as varchar) as series_therapist_key,
+        cast(null as string) as onset_session_key,
+        cast(null as string) as series_therapist_key,
         {{ json_object([
             ['method', 'text', "'two_pairs'"],
             ['first_session', 'whole', 'openings.session_number_before'],

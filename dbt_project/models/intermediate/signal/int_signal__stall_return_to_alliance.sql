@@ -45,8 +45,8 @@ final as (
             when 'resumed' then resumed_date
         end as closed_on,
         closed_reason,
-        cast(null as varchar) as onset_session_key,
-        cast(null as varchar) as series_therapist_key,
+        cast(null as string) as onset_session_key,
+        cast(null as string) as series_therapist_key,
         {{ json_object([
             ['method', 'text', "'stall'"],
             ['stall_session', 'whole', 'stall_session_number'],

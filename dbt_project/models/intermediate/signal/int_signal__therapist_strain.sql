@@ -78,14 +78,14 @@ walk as (
 final as (
     select
         'therapist_strain' as signal,
-        cast(null as varchar) as instrument,
+        cast(null as string) as instrument,
         openings.episode_key,
         openings.session_date as opened_on,
         openings.session_number as opened_order,
         closings.session_date as closed_on,
         case when closings.session_date is not null then 'settled' end as closed_reason,
-        cast(null as varchar) as onset_session_key,
-        cast(null as varchar) as series_therapist_key,
+        cast(null as string) as onset_session_key,
+        cast(null as string) as series_therapist_key,
         {{ json_object([
             ['method', 'text', "'persistent_strain'"],
             ['opened_session', 'whole', 'openings.session_number'],

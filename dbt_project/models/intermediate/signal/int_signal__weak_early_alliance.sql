@@ -53,8 +53,8 @@ final as (
         recoveries.recovered_on as closed_on,
         case when recoveries.episode_key is not null then 'recovered' end
             as closed_reason,
-        cast(null as varchar) as onset_session_key,
-        cast(null as varchar) as series_therapist_key,
+        cast(null as string) as onset_session_key,
+        cast(null as string) as series_therapist_key,
         {{ json_object([
             ['method', 'text', "'early_alliance'"],
             ['opened_session', 'whole', 'early.early_alliance_session'],

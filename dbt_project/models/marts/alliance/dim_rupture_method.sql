@@ -13,7 +13,7 @@ rules as (
 final as (
     select
         methods.method,
-        cast(methods.method_version as varchar) as method_version,
+        cast(methods.method_version as string) as method_version,
         methods.min_scores,
         methods.is_retrospective,
         methods.stable_share,

@@ -39,7 +39,7 @@ items as (
 final as (
     select
         instruments.instrument,
-        cast(instruments.default_version as varchar) as version,
+        cast(instruments.default_version as string) as version,
         raters.rater,
         items.subscale,
         instruments.domain,
@@ -72,7 +72,7 @@ final as (
             when scales.max_missing = 0 then 'needs every item'
             when scales.max_missing is not null
                 then
-                    'up to ' || cast(scales.max_missing as varchar)
+                    'up to ' || cast(scales.max_missing as string)
                     || ' missing, prorated'
         end as missing_rule,
         instruments.citation

@@ -52,7 +52,7 @@ facts as (
         band,
         in_open_rupture
         {%- else -%}
-        cast(null as varchar) as band,
+        cast(null as string) as band,
         cast(null as boolean) as in_open_rupture
         {%- endif %}
     from scored

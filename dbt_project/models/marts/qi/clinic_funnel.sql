@@ -68,9 +68,9 @@ likely as (
         denominator,
         k,
         exp(
-            lgamma(denominator + 1)
-            - lgamma(k + 1)
-            - lgamma(denominator - k + 1)
+            {{ log_factorial('denominator') }}
+            - {{ log_factorial('k') }}
+            - {{ log_factorial('denominator - k') }}
             + k * ln(target)
             + (denominator - k) * ln(1 - target)
         ) as p

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from rapport.dashboard import queries
 from rapport.dashboard.charts import Bar, BarChart, Lineage
 from rapport.dashboard.page.parts import grouped
 from rapport.dashboard.snapshot import Snapshot
-from rapport.dashboard.words import Row, isolated, listed
+from rapport.dashboard.words import Kind, Row, isolated, listed, shown
 
 PARTS = (
     ("rows_loaded", "", "loaded"),
@@ -19,6 +20,7 @@ PARTS = (
     ("rows_blank", "b4", "blank"),
 )
 PAGES_MADE = 13
+NIGHTS_DRAWN = 30
 COUNTED = ("rows_in", *(column for column, _, _ in PARTS))
 
 
@@ -44,6 +46,7 @@ def page(snapshot: Snapshot) -> dict[str, Any]:
         "n_passed": n_passed,
         "findings": snapshot.rows(queries.FINDINGS),
         "forms": snapshot.rows(queries.FORMS_WITHOUT_SESSION, minimum=minimum),
+        **_nights(snapshot),
         "stages": [asdict(stage) for stage in stages],
         "lineage": _lineage(stages),
     }  # fmt: skip
@@ -76,6 +79,35 @@ def _bars(ledger: list[dict[str, Any]]) -> BarChart:
         bars.append(Bar(table.replace("_", " "), parts, f"{n_rows:,} rows"))
     legend = tuple((css, label) for _, css, label in PARTS)
     return BarChart("ledger", "Where the rows of each table went", bars, 1.0, legend)
+
+
+def _nights(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the last nights, newest last: how long each ran, how many rows came in."""
+    nights = snapshot.rows(queries.NIGHTS)[::-1]
+    drawn = nights[-NIGHTS_DRAWN:]
+    minutes = [row["run_minutes"] for row in nights if row["run_minutes"] is not None]
+    return {
+        "nights": nights,
+        "n_published": sum(row["outcome"] == "published" for row in nights),
+        "longest_minutes": max(minutes, default=None),
+        "run_times": _night_bars("run-times", "Minutes that each night ran", drawn, "run_minutes", "number"),
+        "row_counts": _night_bars("row-counts", "Rows that came in for each night", drawn, "rows_in", "count"),
+    }  # fmt: skip
+
+
+def _night_bars(
+    id_: str, title: str, nights: Sequence[Row], column: str, kind: Kind
+) -> BarChart:
+    """Lay a bar a night; one that was not published is marked, and says so."""
+    bars = []
+    for row in nights:
+        is_good = row["outcome"] == "published"
+        value = row[column]
+        said = [] if value is None else [shown(value, kind)]
+        said += [] if is_good else [row["outcome"]]
+        parts = () if value is None else (("" if is_good else "warn", float(value)),)
+        bars.append(Bar(shown(row["as_of"], "date"), parts, ", ".join(said)))
+    return BarChart(id_, title, bars)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from rapport.ingest.fhir.reading import Reader
 from rapport.ingest.fhir.schema import HOME_TABLE, SHAPES
 from rapport.ingest.fhir.tables import Tables
 from rapport.ingest.fhir.words import prepare_words
-from rapport.ingest.raw import FileRefused
+from rapport.ingest.raw import FileRefused, clear_raw
 from rapport.ingest.translate import CodeLists
 from rapport.mapping import BY_NAME
 from rapport.mapping.fhir import FhirMapping
@@ -110,8 +110,7 @@ def lay_raw(con: duckdb.DuckDBPyConnection, table: str) -> tuple[str, ...]:
     """
     names = tuple(column.name for column in BY_NAME[table].columns)
     cells = ", ".join(f'"{name}" as c{n}' for n, name in enumerate(names, start=1))
-    for left in ("raw", "unreadable", "blank_line"):
-        con.execute(f"drop table if exists {left}")
+    clear_raw(con)
     con.execute(
         f"create temp table raw as select (file_no::bigint << {_PART_BITS + _ROW_BITS})"
         f" + (row_no << {_PART_BITS}) + part as row_no, {cells} from out_{table}"

@@ -12,7 +12,7 @@ import duckdb
 
 from rapport.ingest.fhir.linking import base_of, linked, owner_of
 from rapport.ingest.fhir.reading import structure
-from rapport.ingest.fhir.schema import ITEMS, QUESTIONS
+from rapport.ingest.fhir.schema import ANSWER_CODING, ITEMS, QUANTITY, QUESTIONS
 from rapport.ingest.fhir.tables import Tables
 
 _MAX_ITEM_LEVELS = 16
@@ -176,21 +176,28 @@ def _answers(con: duckdb.DuckDBPyConnection) -> None:
             f"""
             insert into fh_said
             select
-                response, form, link_id, a.valueCoding.system, a.valueCoding.code,
+                response, form, link_id, coding.system, coding.code,
                 coalesce(
-                    case when a.valueQuantity.comparator is null
-                        then a.valueQuantity.value end,
+                    case when quantity.comparator is null then quantity.value end,
                     a.valueInteger, a.valueDecimal,
-                    {_WEIGHT.format(coding="a.valueCoding")},
+                    {_WEIGHT.format(coding="coding")},
                     nullif(regexp_extract(a.valueString, '{_SCORE}', 1), '')
                 ),
                 coalesce(
-                    a.valueQuantity.value, a.valueInteger, a.valueDecimal,
-                    a.valueString, a.valueBoolean, a.valueCoding.code
+                    quantity.value, a.valueInteger, a.valueDecimal,
+                    a.valueString, a.valueBoolean, coding.code
                 ) is not null
             from (
-                select response, form, i.linkId as link_id, unnest(i.answer) as a
-                from fh_level
+                select
+                    *,
+                    case when a.valueCoding is not null then json_transform(
+                        a.valueCoding, '{structure(ANSWER_CODING)}') end as coding,
+                    case when a.valueQuantity is not null then json_transform(
+                        a.valueQuantity, '{structure(QUANTITY)}') end as quantity
+                from (
+                    select response, form, i.linkId as link_id, unnest(i.answer) as a
+                    from fh_level
+                )
             )
             """
         )

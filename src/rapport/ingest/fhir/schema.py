@@ -21,27 +21,29 @@ _REFERENCE: Shape = {
     "identifier": _IDENTIFIER,
 }
 _PERIOD: Shape = {"start": _TEXT, "end": _TEXT}
-_ANSWER_CODING: Shape = {
+ANSWER_CODING: Shape = {
     "system": _TEXT,
     "code": _TEXT,
     "extension": [{"url": _TEXT, "valueDecimal": _TEXT}],
 }
-_QUANTITY: Shape = {"value": _TEXT, "comparator": _TEXT}
+QUANTITY: Shape = {"value": _TEXT, "comparator": _TEXT}
 _OBSERVED: dict[str, Shape] = {
-    "valueQuantity": _QUANTITY,
+    "valueQuantity": QUANTITY,
     "valueInteger": _TEXT,
     "valueDecimal": _TEXT,
     "valueString": _TEXT,
-    "valueCodeableConcept": {"coding": [_ANSWER_CODING]},
+    "valueCodeableConcept": {"coding": [ANSWER_CODING]},
     "dataAbsentReason": _CONCEPT,
 }
+# What few answers hold stays JSON: a struct that is null costs the reader as much as one
+# that is filled, times nine items a response.
 ANSWER: Shape = {
     "valueDecimal": _TEXT,
     "valueInteger": _TEXT,
     "valueString": _TEXT,
     "valueBoolean": _TEXT,
-    "valueQuantity": _QUANTITY,
-    "valueCoding": _ANSWER_CODING,
+    "valueQuantity": "JSON",
+    "valueCoding": "JSON",
     "item": "JSON",
 }
 ITEMS: Shape = [{"linkId": _TEXT, "answer": [ANSWER], "item": "JSON"}]
@@ -51,7 +53,7 @@ QUESTIONS: Shape = [
         "code": [_CODING],
         "answerOption": [
             {
-                "valueCoding": _ANSWER_CODING,
+                "valueCoding": ANSWER_CODING,
                 "extension": [{"url": _TEXT, "valueDecimal": _TEXT}],
             }
         ],

@@ -28,6 +28,7 @@ from rapport.ingest.translate import CodeLists
 from rapport.mapping import BY_NAME
 from rapport.mapping.fhir import FhirMapping
 from rapport.state import LedgerRow, Notice, Refusal
+from rapport.warehouse.connections import quoted
 
 
 @dataclass
@@ -58,6 +59,7 @@ class Typed:
     source: str
     batch: str
     quarantine: Path
+    encryption: str
     type_rows: Callable[[str, str, tuple[str, ...]], None]
     refuse: Callable[[str, str, Path, str, FileRefused], None]
 
@@ -181,7 +183,8 @@ def _quarantine(typed: Typed, table: str, number: int, said: Outcome) -> None:
         f"copy (select raw.* replace ({place_of('raw.row_no')} as row_no),"
         " typed.bad as reasons from raw join typed using (row_no)"
         f" where len(typed.bad) > 0 and {mine} order by 1) to"
-        f" '{_quoted(typed.quarantine / f'{name}.rows.parquet')}' (format parquet)"
+        f" '{quoted(typed.quarantine / f'{name}.rows.parquet')}'"
+        f" (format parquet{typed.encryption})"
     )
 
 
@@ -199,18 +202,17 @@ def _delete(
         ]
         columns = ", ".join(f"{column} {kind}" for column, kind in outputs)
         con.execute(
-            f"create temp table if not exists loaded_{table} ({columns}, source varchar,"
-            " batch_id varchar, file_no integer, row_no bigint)"
+            f"create temp table if not exists loaded_{table} ({columns},"
+            " file_no integer, row_no bigint)"
         )
         mine = [row for row in found.deleted if row[2] == table]
         con.executemany(
-            f"insert into loaded_{table} ({key.key_name}, updated_at, deleted, source,"
-            " batch_id, file_no, row_no) values"
+            f"insert into loaded_{table} ({key.key_name}, updated_at, deleted,"
+            " file_no, row_no) values"
             " (value_of(?, ?, ?), try_cast(try_cast(? as timestamptz) at time zone 'UTC'"
-            " as timestamp), true, ?, ?, ?, ?)",
+            " as timestamp), true, ?, ?)",
             [
-                [f"id:{key.of}", typed.source, id_, stamp, typed.source, typed.batch,
-                 number, row]
+                [f"id:{key.of}", typed.source, id_, stamp, number, row]
                 for number, row, _, id_, stamp in mine
             ],
         )  # fmt: skip
@@ -243,8 +245,8 @@ def _count_others(
             typed.con.execute(
                 "copy (select row_no, reason, resource as line from fh_bad where"
                 f" file_no = {number} and table_name = '{table}' order by 1) to"
-                f" '{_quoted(typed.quarantine / f'{name}.unreadable.parquet')}'"
-                " (format parquet)"
+                f" '{quoted(typed.quarantine / f'{name}.unreadable.parquet')}'"
+                f" (format parquet{typed.encryption})"
             )
 
 
@@ -256,7 +258,3 @@ def _drop_scratch(con: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()
     for (name,) in left:
         con.execute(f'drop table "{name}"')
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
