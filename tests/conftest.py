@@ -37,6 +37,11 @@ _LONG = (
 )
 
 
+# What rapport makes is closed to others by itself: a careful person's umask must not hide
+# that something isn't.
+os.umask(0o022)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the fast folders first, then the long files, then the rest."""
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from rapport import observe
 from rapport.errors import ExitCode
+from rapport.files import private_folder
 from rapport.live import airflow_environment, migrate
 from rapport.settings import PROJECT_ROOT, Settings, load_settings
 
@@ -124,7 +125,7 @@ def main() -> None:
 
     with main_guard():
         settings = load_settings()
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(settings.home)
         observe.log_to(settings.home / "logs")
         observe.say(f"rapport night, run by Airflow · {settings.home}")
         lay_sample(settings)

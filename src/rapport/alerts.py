@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rapport import observe
+from rapport.files import private_folder
 from rapport.settings import Settings, load_settings
 from rapport.state import ControlState, Delivery, Run
 
@@ -190,7 +191,7 @@ def _path(settings: Settings) -> Path:
 
 def _write(settings: Settings, alert: Alert) -> None:
     path = _path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(path.parent)
     handle = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
     with os.fdopen(handle, "a", encoding="utf-8") as file:
         file.write(json.dumps(asdict(alert)) + "\n")

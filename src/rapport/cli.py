@@ -18,6 +18,7 @@ import typer
 
 from rapport import observe
 from rapport.errors import ExitCode, RapportError, shortage
+from rapport.files import private_folder
 
 if TYPE_CHECKING:
     from rapport.settings import Settings
@@ -82,7 +83,7 @@ def _settings() -> Settings:
     from rapport.settings import load_settings
 
     settings = load_settings()
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(settings.home)
     return settings
 
 
@@ -631,7 +632,7 @@ def mapping_infer(
     else:
         if out.exists():
             raise UsageError("the file to write is there already; name another")
-        out.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(out.parent)
         out.write_text(text, encoding="utf-8")
         observe.say(f"written: {out}")
     observe.say(

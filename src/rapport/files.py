@@ -7,6 +7,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+def private_folder(path: Path) -> None:
+    """Make a folder, and each missing one that it lies in, for its owner alone.
+
+    Whatever the umask: a library call or an Airflow of somebody else's does not set ours.
+    A folder that is there keeps its mode.
+
+    Raises:
+        OSError: one could not be made, or a file has its name.
+    """
+    missing = [path, *(folder for folder in path.parents if not folder.exists())]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def write_whole(path: Path, content: str | bytes) -> None:
     """Replace a file in one step, mode 0600, on the disk before it takes the name.
 

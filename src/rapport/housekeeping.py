@@ -22,6 +22,7 @@ from typing import Any
 
 from rapport import observe
 from rapport.errors import Damaged, ExitCode, RapportError
+from rapport.files import private_folder
 from rapport.health import tells_health
 from rapport.ingest.inbox import Found
 from rapport.live import airflow_environment
@@ -251,7 +252,7 @@ def clean_airflow(settings: Settings) -> Safe:
         return {"n_airflow": 0}
     before = _airflow_rows(database)
     logs = settings.home / "logs"
-    logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(logs)
     over = _over(days, datetime.now(UTC)).isoformat(timespec="seconds")
     with (logs / "airflow_clean.log").open("wb") as out:
         done = subprocess.run(

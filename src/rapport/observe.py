@@ -21,6 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
 
+from rapport.files import private_folder
+
 Loggable: TypeAlias = int | float | bool | Enum | date | str | None
 
 FIELDS = frozenset(
@@ -74,7 +76,7 @@ dropped_fields = 0
 def log_to(folder: Path, run_id: str | None = None) -> None:
     """Write the events of this process to ``<folder>/rapport.jsonl``."""
     global _log_path, _run_id
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     _log_path = folder / "rapport.jsonl"
     _run_id = run_id
     logging.getLogger().setLevel(logging.WARNING)

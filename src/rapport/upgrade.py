@@ -19,6 +19,7 @@ from pathlib import Path
 from rapport import observe
 from rapport import settings as settings_module
 from rapport.errors import LiveSystemRuns, RapportError, SettingsError
+from rapport.files import private_folder
 from rapport.health import live_components_of
 from rapport.live import airflow_environment, migrate
 from rapport.privacy import append_audit
@@ -123,7 +124,7 @@ def _copy_settings(home: Path) -> Path:
     """Copy what people wrote: settings, waivers, changes and mappings."""
     now = datetime.now(UTC)
     folder = backup_folder(store_path(home)) / f"settings-{now:%Y%m%dT%H%M%S}"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     for name in _SETTINGS_FILES:
         if (home / name).is_file():
             shutil.copyfile(home / name, folder / name)
@@ -196,5 +197,5 @@ def _migrate_airflow() -> None:
         )
         return
     logs = settings.home / "logs"
-    logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(logs)
     migrate(airflow_environment(settings), logs / "airflow.log")

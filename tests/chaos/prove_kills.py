@@ -7,6 +7,7 @@ reader polls throughout. Rounds go on until enough kills met a running night.
 """
 
 import random
+import secrets
 import sys
 import time
 from pathlib import Path
@@ -26,7 +27,9 @@ _nights_s: list[float] = []
 
 def trial(nights: TwoNights, folder: Path, number: int) -> dict[str, Any]:
     """Kill tonight five times, then let it run; return what was seen."""
-    rng = random.Random(20261124 + number)
+    # Of the round, not of its number: sittings on two machines kill at other moments.
+    seed = secrets.randbits(32)
+    rng = random.Random(seed)
     home = nights.disturbed_home(folder / "home")
     # As long as the last whole night took: the machine may do more or less than it did.
     night_s = _nights_s[-1] if _nights_s else nights.night_s
@@ -46,6 +49,7 @@ def trial(nights: TwoNights, folder: Path, number: int) -> dict[str, Any]:
             for (whom, after_s), was_met in zip(kills, met, strict=True)
         ],
         "n": sum(met),
+        "seed": seed,
         "n_looks": reader.n_looks,
         "n_failures": len(reader.failures),
         "only_whole_snapshots": reader.seen <= nights.generations,

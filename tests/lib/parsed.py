@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from rapport.files import private_folder
+
 _PARSE = Path("warehouse", "target", "partial_parse.msgpack")
 
 
@@ -20,7 +22,7 @@ def lent_parse(home: Path) -> Iterator[None]:
     """Lay a parse into a home that never built; keep the first that is made meanwhile."""
     kept, mine = _kept(), home / _PARSE
     if kept.exists() and home.exists() and not mine.parent.exists():
-        mine.parent.mkdir(parents=True, mode=0o700)
+        private_folder(mine.parent)
         shutil.copyfile(kept, mine)
         mine.chmod(0o600)
     yield

@@ -19,7 +19,7 @@ import duckdb
 
 from rapport.dashboard import queries
 from rapport.dashboard.pages import page_environment, style_of
-from rapport.files import write_whole
+from rapport.files import private_folder, write_whole
 from rapport.settings import Settings
 from rapport.warehouse import open_published, published_path
 
@@ -68,7 +68,7 @@ def write_digest(
     """
     document = _document(_compare(settings, refused), refused)
     folder = settings.home / "digest"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     path = folder / f"{document['as_of']}.json"
     write_whole(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
     environment = page_environment()

@@ -25,6 +25,7 @@ from rapport.dashboard import words
 from rapport.dashboard.charts import Chart, laid_out
 from rapport.dashboard.page.parts import slug
 from rapport.dashboard.snapshot import Notice, Series, Snapshot
+from rapport.files import private_folder
 from rapport.settings import Settings
 from rapport.warehouse import open_published
 
@@ -70,7 +71,7 @@ def write_dashboard(settings: Settings, notice: Notice | None = None) -> Path:
     building = settings.home / "dashboard.building"
     if building.exists():
         shutil.rmtree(building)
-    building.mkdir(mode=0o700, parents=True)
+    private_folder(building)
     with open_published(settings) as con:
         snapshot = Snapshot(con, settings, notice or Notice())
         for file, html in _render(snapshot):

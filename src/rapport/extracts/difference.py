@@ -11,6 +11,7 @@ from typing import TypeAlias
 import duckdb
 import pandas as pd
 
+from rapport.files import private_folder
 from rapport.warehouse.connections import parquet, parquet_encryption, quoted
 
 # Who is in a release: by cell for aggregates, under one name for microdata.
@@ -65,7 +66,7 @@ def keep_persons(
     encrypted: bool = False,
 ) -> None:
     """Keep the uids of a release's persons in the vault."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(path.parent)
     building = path.with_suffix(".building")
     rows = [(uid, cell) for cell, uids in persons.items() for uid in uids]
     con.register("frame", pd.DataFrame(rows, columns=["uid", "cell"], dtype="str"))

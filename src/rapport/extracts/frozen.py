@@ -24,7 +24,7 @@ import duckdb
 
 from rapport.extracts.columns import SCORES
 from rapport.extracts.request import CLOSES_AFTER_DAYS
-from rapport.files import sync
+from rapport.files import private_folder, sync
 from rapport.privacy.at_rest import is_asked_for
 from rapport.warehouse.connections import parquet_encryption, parquet_union, quoted
 
@@ -72,7 +72,7 @@ def lay_frozen_months(
     _lay_live(con)
     folder = cohorts_folder(home)
     encryption = parquet_encryption(is_asked_for(home))
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     _lay_parts(con, folder)
     missing = sorted({*_months(first, last)} - {*_frozen(folder)})
     if _lay_new(con, missing, first, last, closed):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rapport.errors import RequestInvalid, WriterBusy
+from rapport.files import private_folder
 from rapport.privacy import append_audit
 from rapport.privacy.chain import (
     ChainHead,
@@ -193,7 +194,7 @@ def extract_lock(home: Path) -> Iterator[None]:
         WriterBusy: another process holds it (exit 5).
     """
     path = home / "state" / "extract.lock"
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -45,7 +45,7 @@ from rapport.extracts.ledger import (
 )
 from rapport.extracts.request import Request, read_request, require_closed
 from rapport.extracts.verify import verify_package
-from rapport.files import sync
+from rapport.files import private_folder, sync
 from rapport.privacy import append_audit
 from rapport.privacy.at_rest import disk_keys, is_asked_for
 from rapport.privacy.chain import START, chain_entries
@@ -163,7 +163,8 @@ def _work_folder(home: Path, id_: str) -> Iterator[Path]:
     """Lend a private folder; whatever is left in it at the end is removed."""
     work = home / "extracts" / ".work" / id_
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True, mode=0o700)
+    private_folder(work.parent)
+    work.mkdir(mode=0o700)
     try:
         yield work
     finally:
@@ -203,7 +204,7 @@ def prepare_requests(settings: Settings, today: date, only: str = "") -> list[st
         UsageError: the one request waits for nobody (exit 2).
     """
     folder = settings.home / "extracts" / "requests"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     taken = folder / "taken"
     taken.mkdir(exist_ok=True, mode=0o700)
     for path in sorted(folder.glob("*.toml")):
@@ -506,7 +507,7 @@ def _make_release(
 def _publish_key(home: Path, public: bytes) -> None:
     path = home / "extracts" / "keys" / f"{key_id(public)}.pub"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(path.parent)
         path.write_text(base64.b64encode(public).decode("ascii") + "\n", "ascii")
 
 

@@ -26,6 +26,7 @@ from rapport.extracts.columns import (
     Column,
 )
 from rapport.extracts.levels import domain
+from rapport.files import private_folder
 
 ROW_GROUP = 100_000
 # A cell that a spreadsheet would run; a negative number is none (OWASP, CSV injection).
@@ -199,7 +200,7 @@ def write_tables(
         formats: parquet and csv always; sav and dta where asked.
         day: the day that SPSS's and Stata's files carry in place of the clock.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     con.execute("set threads = 1")
     con.execute("set preserve_insertion_order = true")
     for table in dict.fromkeys(field.table for field in fields):

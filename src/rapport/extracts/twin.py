@@ -27,6 +27,7 @@ from rapport.extracts.columns import (
     Column,
 )
 from rapport.extracts.request import Request
+from rapport.files import private_folder
 from rapport.warehouse import in_memory
 
 # Points of change on PCL-5 by pattern, on top of a mean gain of ten (less is better).
@@ -47,7 +48,7 @@ def write_twin(request: Request, folder: Path, persons: int) -> None:
         )
     if folder.exists() and any(folder.iterdir()):
         raise UsageError("the folder to write is not empty; name another")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     tables = _rows(request, persons)
     released = {
         table: tuple(c for c in request.released_columns(table))

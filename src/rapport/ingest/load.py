@@ -22,7 +22,7 @@ import duckdb
 from duckdb.func import FunctionNullHandling
 
 from rapport.errors import RapportError, shortage
-from rapport.files import sync
+from rapport.files import private_folder, sync
 from rapport.ingest.cells import (
     MAX_CODE,
     MAX_ID,
@@ -570,7 +570,7 @@ class _Loading:
         self._keep_refused(name, path)
 
     def _keep_refused(self, name: str, path: Path) -> None:
-        self.quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self.quarantine)
         if is_plain_file(path):
             kept = self.quarantine / f"{name}.refused"
             copy_sealed(self.door.home, path, kept)
@@ -943,7 +943,7 @@ class _Loading:
         if n_bad == 0:
             return
         self.account.partial.add(table.name)
-        self.quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self.quarantine)
         found = con.execute(
             """
             select column_name, reason, count(*), min(row_no) from (
@@ -1080,7 +1080,7 @@ class _Loading:
                 _moved_to_quarantine(row, n_rows) if row.file == name else row
                 for row in self.account.ledger
             ]
-            self.quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(self.quarantine)
             con.execute(
                 "copy (select row_no, 'merge_cycle' as reason from loaded_client_merges"
                 " where old_client_key in (from cyclic)) to"
@@ -1149,7 +1149,7 @@ class _Loading:
             table = BY_NAME[name]
             n_rows = self._one(f"select count(*) from loaded_{name}")
             folder = self.door.home / "bronze" / self.found.source / name
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(folder)
             final = folder / f"{self.batch}.parquet"
             if self.before.get(name, "").endswith(f"/{final.name}"):
                 # What the ledger names stays until the ledger names this one.

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from rapport import observe
-from rapport.files import write_whole
+from rapport.files import private_folder, write_whole
 from rapport.settings import Settings
 
 # Each process of the live system carries the name of its home here: `down` knows it so,
@@ -25,7 +25,7 @@ _ONE_WRITER = ("warehouse", "1", "one writer", "--include-deferred")
 def airflow_home(settings: Settings) -> Path:
     """Return ``airflow/`` of a RAPPORT_HOME, made with mode 0700."""
     home = settings.home / "airflow"
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(home)
     return home
 
 
@@ -164,5 +164,5 @@ def _database(settings: Settings, home: Path) -> str:
 
 def _lineage(settings: Settings) -> Path:
     folder = settings.home / "lineage"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     return folder / "openlineage.jsonl"

@@ -16,6 +16,7 @@ import psutil
 
 from rapport import observe
 from rapport.errors import RapportError, UsageError
+from rapport.files import private_folder
 from rapport.live.airflow import (
     airflow_environment,
     airflow_home,
@@ -71,8 +72,8 @@ def prepare(settings: Settings) -> dict[str, str]:
     """
     home = airflow_home(settings)
     logs = settings.home / "logs"
-    logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (settings.home / "inbox").mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(logs)
+    private_folder(settings.home / "inbox")
     for path in home.iterdir():
         if path.is_file():
             path.chmod(0o600)
@@ -98,7 +99,7 @@ def up(settings: Settings) -> None:
     end(_left(settings), _STOP_WITHIN_S)
     new = prepare(settings)
     log = settings.home / "logs" / "airflow" / "supervisor.log"
-    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(log.parent)
     with log.open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "rapport.live"],

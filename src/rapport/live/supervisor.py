@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any
 
 from rapport import observe
-from rapport.files import write_whole
+from rapport.files import private_folder, write_whole
 from rapport.live.airflow import (
     MARK,
     airflow_program,
@@ -87,7 +87,7 @@ class Supervisor:
 
     def run(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Start all, watch them until told to stop, end all."""
-        self._log.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self._log)
         self._end_all()  # what an earlier kill left
         asked = clock()
         try:

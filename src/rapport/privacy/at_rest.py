@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from rapport.errors import KeyMissing
-from rapport.files import write_pieces, write_whole
+from rapport.files import private_folder, write_pieces, write_whole
 from rapport.privacy.keys import disk_purpose, masters_of
 from rapport.settings import security_of
 
@@ -92,7 +92,7 @@ def standing_kid(home: Path) -> str | None:
 def remember_standing(home: Path, kid: str | None) -> None:
     """Remember that everything on the disk is under a master, or plain."""
     folder = home / "vault"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     write_whole(folder / _STANDING, json.dumps({"kid": kid}))
 
 

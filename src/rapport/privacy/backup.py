@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from rapport.errors import DiskFull, UsageError, is_disk_full
-from rapport.files import write_whole
+from rapport.files import private_folder, write_whole
 from rapport.privacy.keys import newest_key
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _unpack(plain: bytes, folder: Path) -> int:
             if content is None or path.is_absolute() or ".." in path.parts:
                 continue
             place = folder.joinpath(*path.parts)
-            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(place.parent)
             _write(place, content.read())
             n_files += 1
     return n_files

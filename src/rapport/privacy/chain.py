@@ -17,7 +17,7 @@ from typing import Any
 
 import rfc8785
 
-from rapport.files import write_whole
+from rapport.files import private_folder, write_whole
 
 _FIRST = "0" * 64
 
@@ -43,7 +43,7 @@ def canonical_digest(said: Mapping[str, Any]) -> str:
 
 def append_entry(path: Path, fields: Mapping[str, Any]) -> ChainHead:
     """Append one entry, synced to disk, and return the new head."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rapport.errors import KeyMissing
-from rapport.files import write_whole
+from rapport.files import private_folder, write_whole
 from rapport.settings import Settings
 
 PREFIXES = {
@@ -241,7 +241,7 @@ def _check_value(master: bytes) -> str:
 def create_key(vault: Path, kid: str = "k1", state: str = "active") -> None:
     """Make a new master and enter it; one that a kill left is entered as it is."""
     folder = vault / "keys"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     vault.chmod(0o700)
     folder.chmod(0o700)
     file = folder / f"{kid}.key"
@@ -345,7 +345,7 @@ def _checked(folder: Path, entry: dict[str, str]) -> bytes:
 
 
 def _enter(keyring: Path, kid: str, master: bytes, state: str = "active") -> None:
-    keyring.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(keyring.parent)
     entries = _entries(keyring) if keyring.exists() else []
     entries = [entry for entry in entries if entry["kid"] != kid]
     entries.append(

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rapport.files import write_whole
+from rapport.files import private_folder, write_whole
 from rapport.privacy.keys import KeyRing
 
 _PENDING, _NONCE = ".pending.json", 12
@@ -216,7 +216,7 @@ class Journal:
         return hashlib.sha256(said).hexdigest()
 
     def _append(self, said: dict[str, Any]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self.path.parent)
         handle = os.open(self.path, os.O_CREAT | os.O_APPEND | os.O_RDWR, 0o600)
         with os.fdopen(handle, "ab") as file:
             file.write(json.dumps(said).encode() + b"\n")
@@ -240,5 +240,5 @@ def _sha256(path: Path) -> str:
 
 def _write(path: Path, said: dict[str, Any]) -> None:
     """Write JSON whole or not at all, for its owner alone."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(path.parent)
     write_whole(path, json.dumps(said, indent=1, sort_keys=True))

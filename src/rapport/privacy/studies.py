@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rapport.errors import KeyMissing
+from rapport.files import private_folder
 from rapport.privacy.vault import Vault
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _key(path: Path, *, may_create: bool, lost: str) -> bytes:
     if not path.exists():
         if not may_create:
             raise KeyMissing(lost, reason="extract_key_missing")
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(path.parent)
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(os.urandom(32))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rapport.files import private_folder
 from rapport.privacy.store import is_store_sealed, open_store
 
 _SCHEMA = """
@@ -60,7 +61,7 @@ class Vault:
 
     def __init__(self, home: Path) -> None:
         folder = home / "vault"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(folder)
         self._home = home
         self.path = folder / "identity.sqlite"
         if not self.path.exists():

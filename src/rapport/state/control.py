@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rapport.errors import DiskFull, RapportError, StateDamaged, is_disk_full
+from rapport.files import private_folder
 from rapport.privacy.store import open_store
 from rapport.state.seal import (
     backup_folder,
@@ -403,7 +404,7 @@ class ControlState:
     def __init__(self, home: Path) -> None:
         self._home = home
         self.path = store_path(home)
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self.path.parent)
         with self._connect() as con:
             version = con.execute("pragma user_version").fetchone()[0]
         if version != SCHEMA_VERSION:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rapport.errors import RapportError, WriterBusy
+from rapport.files import private_folder
 from rapport.state.control import ControlState
 from rapport.state.seal import check_seal, is_sealed, store_path
 
@@ -30,7 +31,7 @@ def writer_lock(home: Path) -> Iterator[None]:
     if path in _held:
         yield
         return
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:

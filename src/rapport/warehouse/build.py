@@ -26,6 +26,7 @@ from typing import Self
 import duckdb
 
 from rapport.errors import BuildFailed, shortage
+from rapport.files import private_folder
 from rapport.ingest.cells import cell_of
 from rapport.mapping import TABLES, Table, read_own_instruments
 from rapport.mapping.registry import TABLES as REGISTRY_TABLES
@@ -155,7 +156,7 @@ def _build(
     state = ControlState(settings.home)
     empty(temp_folder(settings))
     for path in (work_path(settings), candidate_path(settings)):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(path.parent)
         for left in (path, path.with_name(path.name + ".wal")):
             left.unlink(missing_ok=True)
     order = delivery_order(settings, state, known_on)
@@ -494,7 +495,7 @@ class Dbt:
         self._home = settings.home
         self._is_encrypted = settings.security.encrypt_at_rest
         self.target = settings.home / "warehouse" / "target"
-        self.target.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self.target)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "rapport.warehouse.dbt_process"],
             # By paths from where it stands: a parse holds for the profile it was made

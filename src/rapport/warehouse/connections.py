@@ -27,6 +27,7 @@ from rapport.errors import (
     SettingsError,
     is_disk_full,
 )
+from rapport.files import private_folder
 from rapport.privacy.at_rest import DiskKey, disk_keys, wrong_key
 from rapport.settings import Settings
 
@@ -86,7 +87,7 @@ def built_paths(settings: Settings) -> tuple[Path, ...]:
 def temp_folder(settings: Settings) -> Path:
     """Return the folder that the engine may spill into."""
     folder = settings.home / "warehouse" / "tmp"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     return folder
 
 

@@ -17,6 +17,7 @@ import duckdb
 
 from rapport import observe
 from rapport.errors import Damaged, KeyMissing, StateDamaged
+from rapport.files import private_folder
 from rapport.ingest.inbox import file_sha256
 from rapport.privacy import Vault
 from rapport.settings import Settings
@@ -300,7 +301,7 @@ def set_aside(settings: Settings, path: Path, what: str) -> None:
 
 def _aside(settings: Settings, path: Path) -> Path:
     aside = damaged_path(settings)
-    aside.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(aside.parent)
     is_history = path.parent.name == "history"
     return aside.with_name(f"{aside.name}.{path.stem}") if is_history else aside
 

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from rapport.errors import BuiltFileDamaged, is_corrupt, shortage
-from rapport.files import sync
+from rapport.files import private_folder, sync
 from rapport.settings import Settings
 from rapport.state import ControlState, Deletion, Run
 from rapport.warehouse.changes import (
@@ -127,7 +127,7 @@ def publish_snapshot(settings: Settings, run_id: str) -> Path:
         DiskFull, MemoryLimitReached: no room left; the earlier snapshot stands.
     """
     path = published_path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(path.parent)
     for left in path.parent.glob("*.building*"):
         left.unlink()
     building = path.with_name("rapport.duckdb.building")
@@ -168,7 +168,7 @@ def keep_past_night(settings: Settings, run_id: str, as_of: date) -> Path:
         DiskFull, MemoryLimitReached: no room left; nothing of it is kept.
     """
     folder = published_path(settings).parent / "history"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     path = folder / f"{as_of.isoformat()}.{run_id}.duckdb"
     building = path.with_name(f"{path.name}.building")
     for left in folder.glob("*.building*"):

@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from rapport.errors import SettingsError
+from rapport.files import private_folder
 from rapport.settings import Settings, load_settings
 from rapport.state import ControlState
 from rapport.warehouse.build import (
@@ -49,7 +50,7 @@ def write_inputs(
     order = delivery_order(settings, state, known_on)
     counted = {batch for batch, *_ in order}
     control = folder / "control"
-    control.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(control)
     with scratch(settings) as con:
         lay_control(con, settings, state, order, run_id, as_of, known_on)
         inputs = {

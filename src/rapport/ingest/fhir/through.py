@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 
+from rapport.files import private_folder
 from rapport.ingest.cells import cell_of
 from rapport.ingest.fhir.delivery import (
     FhirTables,
@@ -178,7 +179,7 @@ def _quarantine(typed: Typed, table: str, number: int, said: Outcome) -> None:
     ).fetchall():
         said.refusals.append(Refusal(name, table, column, reason, n, first))
     said.partial.add(table)
-    typed.quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(typed.quarantine)
     con.execute(
         f"copy (select raw.* replace ({place_of('raw.row_no')} as row_no),"
         " typed.bad as reasons from raw join typed using (row_no)"
@@ -237,7 +238,7 @@ def _count_others(
         if table != "none":
             said.partial.add(table)
     if found.bad:
-        typed.quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(typed.quarantine)
         for number, table in sorted(
             {(number, table) for number, table, _ in found.bad}
         ):
