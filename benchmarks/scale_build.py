@@ -134,12 +134,16 @@ def _statements(target: Path) -> dict[str, Any]:
                 f"create or replace {kind} {node['relation_name']} as"
                 f" ({node['compiled_code']})"
             )
-            models.append((node["schema"], sql, result["execution_time"]))
+            models.append((node["name"], sql, round(result["execution_time"], 2)))
     return {"models": models}
 
 
-def bare(settings: Settings, as_of: date, full: dict[str, Any]) -> dict[str, float]:
-    """Run the statements of a full build in one bare connection, in a process alone."""
+def bare(settings: Settings, as_of: date, full: dict[str, Any]) -> dict[str, Any]:
+    """Run the statements of a full build in one bare connection, in a process alone.
+
+    Returns:
+        its cost, and CPU seconds of each model that took a hundredth of all or more.
+    """
     state = ControlState(settings.home)
     seeds = settings.home / "warehouse" / "seeds.duckdb"
     seeds.unlink(missing_ok=True)
@@ -157,10 +161,16 @@ def bare(settings: Settings, as_of: date, full: dict[str, Any]) -> dict[str, flo
          "--bare", str(plan)],
         check=True, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    cost = _cost(before, started) | {"peak_mb": int(said.stdout)}
+    cost = _cost(before, started)
     plan.unlink()
     seeds.unlink()
-    return cost
+    found = json.loads(said.stdout)
+    dear = {
+        name: cpu_s
+        for name, cpu_s in sorted(found["models"].items(), key=lambda one: -one[1])
+        if cpu_s >= cost["cpu_s"] / 100
+    }
+    return {**cost, "peak_mb": found["peak_mb"], "models": dear}
 
 
 def run_bare(settings: Settings, models: list[tuple[str, str, float]]) -> None:
@@ -187,9 +197,12 @@ def run_bare(settings: Settings, models: list[tuple[str, str, float]]) -> None:
         con.execute("create schema if not exists staging")
         con.execute("create schema if not exists intermediate")
         con.execute("create schema if not exists kept.finding")
-        for _, sql, _ in models:
+        used = {}
+        for name, sql, _ in models:
+            before = time.process_time()
             con.execute(sql)
-    print(_peak(resource.RUSAGE_SELF))
+            used[name] = round(time.process_time() - before, 2)
+    print(json.dumps({"peak_mb": _peak(resource.RUSAGE_SELF), "models": used}))
 
 
 def publish(settings: Settings, run_id: str) -> None:
