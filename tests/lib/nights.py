@@ -25,7 +25,7 @@ class Reader(threading.Thread):
         self.n_looks = 0
 
     def run(self) -> None:
-        while not self._is_over.wait(0.05):
+        while not self._is_over.wait(0.25):
             try:
                 self.seen.add(fingerprint(self._path))
                 self.n_looks += 1
