@@ -1,14 +1,14 @@
-"""Prove: thirty nights, a day after the other, with late, refused, empty and burst days.
+"""Prove: thirty nights of the live system, with late, refused, empty and burst days.
 
 ``make prove``; it needs a C compiler. A line of ``records/thirty_nights.jsonl`` is one day
-of one home, which lies beside it and is gone on with. The clock of each day's processes is
-moved to 03:30 and to 06:30; they call what the DAGs call. At the end the ledger, the
-digests, the alerts and the tables must be those of the thirty days.
+of one home, which lies beside it and is gone on with. The four servers run from the first
+day to the last, and the clock that they share is moved: to 03:29, when the day's exports
+are dropped, and, once nothing runs, to 06:29. All else they do by themselves. At the end
+the ledger, the digests, the alerts and the tables must be those of the thirty days.
 """
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -17,8 +17,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from conftest import ROOT, Home
-from lib import one_day
-from lib.moved_clock import build_clock, clock_at
+from lib.live import Live, drop, is_idle, live_system, runs_of, wait_until
+from lib.moved_clock import SharedClock
 from lib.proving import Record
 from lib.small_nights import settings_of
 from lib.snapshots import published
@@ -28,69 +28,68 @@ from rapport import alerts
 from rapport.state import ControlState
 
 PLACE = ROOT / ".prove" / "thirty_nights"
+WITHIN_S = 1200
 
 
-def live(home: Path, day: Day, library: Path) -> dict[str, Any]:
-    """Drop the day's exports, run its night and its morning; say what was seen."""
-    n_told = len(alerts.alerts(settings_of(Home(home))))
-    for name in day.exports:
-        _drop(PLACE / "exports" / name, home)
+def live_through(live: Live, day: Day, clock: SharedClock) -> dict[str, Any]:
+    """Drop the day's exports, let its night and its morning come; say what was seen."""
+    home = live.home
+    n_told = len(alerts.alerts(settings_of(home)))
+    n_known = len(live.state.deliveries())
+    exports = [PLACE / "exports" / name for name in day.exports]
     if day.number == 1:
-        for more in sorted((PLACE / "exports").glob("day-01-*")):
-            _drop(more, home)
-    night = _run(home, "night", clock_at(library, day.at(3, 30)))
-    if day.number > 1 and len(day.exports) > 1:
+        exports += sorted((PLACE / "exports").glob("day-01-*"))
+    clock.jump_to(day.at(3, 29))
+    drop(home, exports)
+    n_due = n_known + len(exports)
+    wait_until(lambda: len(live.state.deliveries()) >= n_due, within_s=WITHIN_S)
+    if day.number > 1 and len(exports) > 1:
         # A burst goes on while the night runs: what is there already changes nothing.
-        _drop(PLACE / "exports" / day.exports[0], home)
-    _run(home, "morning", clock_at(library, day.at(6, 30)))
-    told = [one.code for one in alerts.alerts(settings_of(Home(home)))[n_told:]]
-    has_digest = (home / "digest" / f"{day.on}.html").exists()
+        drop(home, exports[:1])
+    wait_until(lambda: _is_over(home, "build_marts", day, 3, 30), within_s=WITHIN_S)
+    clock.jump_to(day.at(6, 29))
+    wait_until(lambda: _is_over(home, "watch_morning", day, 6, 30), within_s=WITHIN_S)
+    told = sorted(one.code for one in alerts.alerts(settings_of(home))[n_told:])
+    night = live.state.nights()[-1]
+    has_digest = (home.path / "digest" / f"{day.on}.html").exists()
     is_good = (
-        night == day.outcome
-        and tuple(told) == day.alerts
+        len(live.state.deliveries()) == n_due
+        and (night.as_of, night.outcome) == (day.on, day.outcome)
+        and told == sorted(day.alerts)
         and has_digest  # of a refused night too: it says so
     )
     return {
-        "n": 1, "day": day.number, "exports": len(day.exports), "outcome": night,
+        "n": 1, "day": day.number, "exports": len(exports), "outcome": night.outcome,
         "alerts": told, "has_digest": has_digest, "good": is_good,
     }  # fmt: skip
 
 
-def _drop(export: Path, home: Path) -> None:
-    shutil.copytree(
-        export, home / "inbox" / "canonical" / export.name, dirs_exist_ok=True
-    )
+def _is_over(home: Home, dag: str, day: Day, hour: int, minute: int) -> bool:
+    """Tell whether the run of an hour came to an end, and nothing that it led to runs."""
+    since = day.at(hour, minute)
+    n_ended = sum(runs_of(home, dag, state, since) for state in ("success", "failed"))
+    return n_ended > 0 and is_idle(home)
 
 
-def _run(home: Path, what: str, clock: dict[str, str]) -> str:
-    done = subprocess.run(
-        [sys.executable, one_day.__file__, str(home), what],
-        env=os.environ | clock | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    said = done.stdout.strip().splitlines()
-    return said[-1] if done.returncode == 0 and said else done.stderr[-400:]
-
-
-def end(home: Path) -> dict[str, Any]:
+def end(home: Home) -> dict[str, Any]:
     """Hold the home that thirty nights left against what the thirty days were."""
-    state = ControlState(home)
+    state = ControlState(home.path)
     exports = [p.name for p in (PLACE / "exports").iterdir()]
     ledger = state.ledger()
     delivered = sum(
         max(0, len(path.read_text("utf-8").splitlines()) - 1)
         for path in (PLACE / "exports").glob("*/*.csv")
     )
-    lived = published(home)
+    lived = published(home.path)
     day = days()[-1].on
-    Home(home).run("night", "--full-refresh", "--as-of", day.isoformat())
+    home.run("night", "--full-refresh", "--as-of", day.isoformat())
     found = {
         "each_taken_in_once": len(state.deliveries()) == len(exports),
         "every_row_counted": sum(row[4] for row in ledger) == delivered,
         "sums": all(row[4] == sum(row[5:10]) for row in ledger),
-        "same_as_built_anew": published(home) == lived,
-        "digests": len(list((home / "digest").glob("2026-*.html"))) == N_NIGHTS,
-        "canaries_in": canaries_outside(home),
+        "same_as_built_anew": published(home.path) == lived,
+        "digests": len(list((home.path / "digest").glob("2026-*.html"))) == N_NIGHTS,
+        "canaries_in": canaries_outside(home.path),
     }
     good = all(value for name, value in found.items() if name != "canaries_in")
     return {"n": 0, "day": "end", **found, "good": good}
@@ -99,17 +98,23 @@ def end(home: Path) -> dict[str, Any]:
 def main() -> int:
     """Go on with the day that comes next; hold the end against the days."""
     record = Record("thirty_nights")
-    home = PLACE / "home"
+    home = Home(PLACE / "home")
     if not record.lines:
         shutil.rmtree(PLACE, ignore_errors=True)
         lay_days(PLACE)
-        (home / "inbox" / "canonical").mkdir(parents=True)
+        (home.path / "inbox" / "canonical").mkdir(parents=True)
     with tempfile.TemporaryDirectory() as place:
-        library = build_clock(Path(place))
-        for day in days()[record.n :]:
-            record.add(live(home, day, library))
-    if record.lines[-1]["day"] != "end":
-        record.add(end(home))
+        clock = SharedClock(Path(place))
+        os.environ.update(clock.environment)
+        to_come = days()[record.n :]
+        if to_come:
+            clock.jump_to(to_come[0].at(3, 0))
+            with live_system(home) as live:
+                for day in to_come:
+                    record.add(live_through(live, day, clock))
+        if record.lines[-1]["day"] != "end":
+            clock.jump_to(days()[-1].at(7, 0))
+            record.add(end(home))
     print(f"thirty_nights: {record.n} days, {len(record.bad)} lines did not hold")
     return 1 if record.bad else 0
 

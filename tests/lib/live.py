@@ -2,10 +2,12 @@
 
 import shutil
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from conftest import Home
@@ -38,8 +40,8 @@ class Live:
 
 @contextmanager
 def live_system(home: Home) -> Iterator[Live]:
-    """Start the live system of a new home; at the end it must leave no process."""
-    home.path.mkdir(parents=True)
+    """Start the live system of a home; at the end it must leave no process."""
+    home.path.mkdir(parents=True, exist_ok=True)
     (home.path / "rapport.toml").write_text(f"[live]\nport = {_free_port()}\n")
     said = home.run("up").stderr
     try:
@@ -66,9 +68,34 @@ def wait_until(what: Callable[[], bool], *, within_s: float = _WITHIN_S) -> None
         time.sleep(1)
 
 
+def runs_of(home: Home, dag: str, state: str, since: datetime) -> int:
+    """Count the runs of a pipeline that are in a state and began since then, by its store."""
+    return _asked(
+        home,
+        "select count(*) from dag_run where dag_id = ? and state = ? and start_date >= ?",
+        (dag, state, since.strftime("%Y-%m-%d %H:%M:%S")),
+    )
+
+
+def is_idle(home: Home) -> bool:
+    """Tell whether no pipeline runs, or waits to."""
+    n_runs = _asked(
+        home, "select count(*) from dag_run where state in ('queued', 'running')"
+    )
+    return not n_runs and not _asked(home, "select count(*) from asset_dag_run_queue")
+
+
+def _asked(home: Home, question: str, about: tuple[str, ...] = ()) -> int:
+    store = f"file:{home.path / 'airflow' / 'airflow.db'}?mode=ro"
+    with closing(sqlite3.connect(store, uri=True, timeout=30)) as con:
+        return int(con.execute(question, about).fetchone()[0])
+
+
 def drop(home: Home, deliveries: list[Path]) -> None:
     """Copy deliveries as an export job does: the files, and last the mark."""
     for delivery in deliveries:
         to = home.path / "inbox" / "canonical" / delivery.name
-        shutil.copytree(delivery, to, ignore=shutil.ignore_patterns("_SUCCESS"))
+        shutil.copytree(
+            delivery, to, ignore=shutil.ignore_patterns("_SUCCESS"), dirs_exist_ok=True
+        )
         (to / "_SUCCESS").touch()

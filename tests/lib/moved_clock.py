@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,28 @@ def clock_at(
     if jump_s:
         found["PROVE_JUMP"] = f"{round(time.time() + after_s)} {jump_s}"
     return found
+
+
+class SharedClock:
+    """The clock of a system that runs: moved, every process of it jumps at once.
+
+    Attributes:
+        environment: of the processes that are to have it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._distance = folder / "clock"
+        self._distance.write_bytes(bytes(8))
+        self.environment = {
+            "LD_PRELOAD": str(build_clock(folder)),
+            "PROVE_CLOCK_FILE": str(self._distance),
+        }
+
+    def jump_to(self, moment: datetime) -> None:
+        """Make it that (aware) moment now."""
+        distance = round(moment.timestamp() - time.time())
+        with self._distance.open("r+b", buffering=0) as file:
+            file.write(distance.to_bytes(8, sys.byteorder, signed=True))
 
 
 def now_under(clock: dict[str, str]) -> datetime:

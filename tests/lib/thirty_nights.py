@@ -54,7 +54,7 @@ def _day(number: int) -> Day:
     if number == _MISSING[-1]:
         alerts = ("export_late",)  # later than it has been in its week
     if number == _REFUSED:
-        exports, outcome = (f"day-{number:02}-header-alone",), "gate_refused"
+        exports, outcome = (f"day-{number:02}-header-alone",), "refused"
         alerts = ("night_refused", "night_late")
     if number == _CORRECTED:
         exports = (f"day-{_REFUSED:02}-whole", f"day-{number:02}")
