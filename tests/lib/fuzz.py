@@ -1,6 +1,6 @@
 """Fuzzed input of every kind: what a mutation of a good file does to the door.
 
-A case is good bytes changed by a few random edits. For words (settings, mappings, requests)
+A case is good bytes, which are taken as they are, changed by a few random edits. For words (settings, mappings, requests)
 it is read; for deliveries, twenty at a time are taken in. What counts as a failure: any
 exception but rapport's own, a row that is in no sum, a delivery that is in no ledger.
 """
@@ -82,7 +82,7 @@ timezone = "Europe/Berlin"
 [rupture]
 methods = ["default_rc3"]
 [instruments.WAI-SR]
-rci = 8.5
+rc = 8.5
 [live]
 nightly_at = "03:30"
 """
@@ -111,6 +111,12 @@ def _zip() -> bytes:
     return out.getvalue()
 
 
+def _lines(name: str) -> bytes:
+    """Return the whole lines within the first 20,000 bytes of a fixture."""
+    said = (FIXTURES / name).read_bytes()[:20_000]
+    return said[: said.rindex(b"\n") + 1]
+
+
 @dataclass
 class Found:
     """What some cases of one kind came to."""
@@ -129,6 +135,8 @@ def _read_words(read: Callable[[bytes, Path], object], good: list[bytes]) -> "Ki
     def run(rng: random.Random, n_cases: int) -> Found:
         found = Found()
         with tempfile.TemporaryDirectory() as place:
+            for said in good:
+                read(said, Path(place))
             for _ in range(n_cases):
                 said = mutated(rng.choice(good), rng)
                 found.n_cases += 1
@@ -161,7 +169,10 @@ def _deliver(
     source: str, name: str, good: list[bytes], beside: dict[str, bytes]
 ) -> "Kind":
     def run(rng: random.Random, n_cases: int) -> Found:
-        found = Found()
+        found, unchanged = Found(), Found()
+        with tempfile.TemporaryDirectory() as place:
+            _take_in(Path(place), source, name, good, beside, unchanged)
+        assert not unchanged.n_refused, f"good input is refused: {name}"
         while found.n_cases < n_cases:
             with tempfile.TemporaryDirectory() as place:
                 batch = [mutated(rng.choice(good), rng) for _ in range(20)]
@@ -219,8 +230,7 @@ KINDS: dict[str, Kind] = {
     "fhir": _deliver(
         "fhir_r4",
         "Patient.ndjson",
-        [(FIXTURES / "fhir_r4" / "Patient.ndjson").read_bytes()[:20_000],
-         (FIXTURES / "fhir_forms" / "QuestionnaireResponse.000.ndjson").read_bytes()[:20_000]],
+        [_lines("fhir_r4/Patient.ndjson"), _lines("fhir_forms/QuestionnaireResponse.000.ndjson")],
         {},
     ),
 }  # fmt: skip
