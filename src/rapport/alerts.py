@@ -39,7 +39,7 @@ class Alert:
 
     Attributes:
         code: what it is.
-        about: the run or the source.
+        about: the date of the night, or the source.
         text: what happened and what to do, in a sentence.
         at: when it was told, UTC.
         unsent: the ways that did not answer (``webhook``, ``email``).
@@ -101,14 +101,14 @@ def tell_of_last_night(settings: Settings) -> bool:
         return tell(
             settings,
             "night_refused",
-            run.run_id,
+            run.as_of.isoformat(),  # it is judged again within the hour, by a run anew
             f"The gate refused the night of {run.as_of}; the earlier snapshot stands. "
             "rapport status says which check and what to do.",
         )
     return tell(
         settings,
         "night_failed",
-        run.run_id,
+        run.as_of.isoformat(),
         f"The night of {run.as_of} did not come to its end; the earlier snapshot stands. "
         "rapport status and logs/rapport.jsonl say at which step; rapport night runs it "
         "again.",
@@ -179,7 +179,7 @@ async def night_is_slow(**kwargs: Any) -> None:
     tell(
         settings,
         "night_slow",
-        runs[-1].run_id if runs else "none",
+        runs[-1].as_of.isoformat() if runs else "none",
         f"A night runs for longer than {settings.live.deadline_minutes} minutes "
         "([live] deadline_minutes). rapport status says at which step it is.",
     )

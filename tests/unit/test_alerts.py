@@ -6,6 +6,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -94,6 +95,9 @@ def test_a_refused_night_is_told_by_mail_and_by_the_hook_once(tmp_path: Path) ->
         )
         ControlState(tmp_path).start_run(a_run("refused", None))
         assert night.tell_of_failure(settings) == {"n_told": 1}
+        # At the nightly hour it is judged again, by another run.
+        again = replace(a_run("refused", None), run_id="r_20260630_040000_refu")
+        ControlState(tmp_path).start_run(again)
         assert night.tell_of_failure(settings) == {"n_told": 0}
     (post,), (mail,) = posts, mails
     assert post["code"] == "night_refused"
