@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,22 +35,22 @@ WITHIN_S = 1200
 def live_through(live: Live, day: Day, clock: SharedClock) -> dict[str, Any]:
     """Drop the day's exports, let its night and its morning come; say what was seen."""
     home = live.home
-    n_told = len(alerts.alerts(settings_of(home)))
-    n_known = len(live.state.deliveries())
-    exports = [PLACE / "exports" / name for name in day.exports]
-    if day.number == 1:
-        exports += sorted((PLACE / "exports").glob("day-01-*"))
+    exports = _exports(day)
     clock.jump_to(day.at(3, 29))
     drop(home, exports)
-    n_due = n_known + len(exports)
+    n_due = sum(len(_exports(past)) for past in days()[: day.number])
     wait_until(lambda: len(live.state.deliveries()) >= n_due, within_s=WITHIN_S)
     if day.number > 1 and len(exports) > 1:
         # A burst goes on while the night runs: what is there already changes nothing.
         drop(home, exports[:1])
     wait_until(lambda: _is_over(home, "build_marts", day, 3, 30), within_s=WITHIN_S)
-    clock.jump_to(day.at(6, 29))
+    clock.jump_to(day.at(6, 29) + timedelta(seconds=50))
     wait_until(lambda: _is_over(home, "watch_morning", day, 6, 30), within_s=WITHIN_S)
-    told = sorted(one.code for one in alerts.alerts(settings_of(home))[n_told:])
+    told = sorted(
+        one.code
+        for one in alerts.alerts(settings_of(home))
+        if one.at.startswith(day.on.isoformat())
+    )
     night = live.state.nights()[-1]
     has_digest = (home.path / "digest" / f"{day.on}.html").exists()
     is_good = (
@@ -62,6 +63,12 @@ def live_through(live: Live, day: Day, clock: SharedClock) -> dict[str, Any]:
         "n": 1, "day": day.number, "exports": len(exports), "outcome": night.outcome,
         "alerts": told, "has_digest": has_digest, "good": is_good,
     }  # fmt: skip
+
+
+def _exports(day: Day) -> list[Path]:
+    found = [PLACE / "exports" / name for name in day.exports]
+    opening = sorted((PLACE / "exports").glob("day-01-*")) if day.number == 1 else []
+    return found + opening
 
 
 def _is_over(home: Home, dag: str, day: Day, hour: int, minute: int) -> bool:
