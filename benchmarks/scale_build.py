@@ -17,7 +17,9 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -46,23 +48,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("home", type=Path)
     parser.add_argument("--as-of", type=date.fromisoformat, required=True)
+    parser.add_argument(
+        "--without-bare", action="store_true", help="the build alone, not the same bare"
+    )
     parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     settings = load_settings({**os.environ, "RAPPORT_HOME": str(asked.home)})
     if asked.bare:
         run_bare(settings, json.loads(asked.bare.read_text("utf-8")))
         return
-    keep(measure(settings, asked.as_of))
+    keep(measure(settings, asked.as_of, with_bare=not asked.without_bare))
 
 
-def measure(settings: Settings, as_of: date) -> dict[str, Any]:
+def measure(settings: Settings, as_of: date, *, with_bare: bool) -> dict[str, Any]:
     """Return CPU seconds, wall seconds and peak megabytes of each job."""
     found: dict[str, Any] = {}
     if not ControlState(settings.home).deliveries():
         night.ingest(settings)
-    full = one_build(settings, as_of, full_refresh=True)
+    with Spill(temp_folder(settings)) as spill:
+        full = one_build(settings, as_of, full_refresh=True)
     # No larger child has run before it.
-    found["full build"] = full["cost"] | {"peak_mb": _peak(resource.RUSAGE_CHILDREN)}
+    found["full build"] = full["cost"] | {
+        "peak_mb": _peak(resource.RUSAGE_CHILDREN), "spill_mb": spill.most_mb,
+    }  # fmt: skip
     publish(settings, full["run_id"])
     with duckdb.connect(str(published_path(settings)), read_only=True) as con:
         found["sessions"], found["clients"] = con.execute(
@@ -81,9 +89,11 @@ def measure(settings: Settings, as_of: date) -> dict[str, Any]:
     publish(settings, small["run_id"])
     empty = one_build(settings, as_of)
     found["empty night"] = empty["cost"] | empty["counts"]
-    found["bare SQL"] = bare(settings, as_of, full)
     cost = {name: found[name]["cpu_s"] for name in ("full build", "1 % night")}
-    found["build over bare"] = round(cost["full build"] / found["bare SQL"]["cpu_s"], 2)
+    if with_bare:
+        found["bare SQL"] = bare(settings, as_of, full)
+        bare_s = found["bare SQL"]["cpu_s"]
+        found["build over bare"] = round(cost["full build"] / bare_s, 2)
     found["1 % night over full"] = round(cost["1 % night"] / cost["full build"], 3)
     found["memory_limit"] = settings.warehouse.memory_limit
     return found
@@ -95,6 +105,30 @@ def keep(found: dict[str, Any]) -> None:
     before = json.loads(file.read_text("utf-8"))["sizes"] if file.exists() else {}
     sizes = before | {str(found["sessions"]): found}
     save("scale_build", {"sizes": {n: sizes[n] for n in sorted(sizes, key=int)}})
+
+
+class Spill(threading.Thread):
+    """Looks each second how much the engine holds on disk for want of memory."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self._folder, self._is_over = folder, threading.Event()
+        self.most_mb = 0
+
+    def run(self) -> None:
+        """Look until told that it is over."""
+        while not self._is_over.wait(1):
+            with suppress(FileNotFoundError):  # one that went meanwhile
+                held = sum(path.stat().st_size for path in self._folder.rglob("*"))
+                self.most_mb = max(self.most_mb, round(held / 1e6))
+
+    def __enter__(self) -> Spill:
+        self.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._is_over.set()
+        self.join()
 
 
 def one_build(
