@@ -168,7 +168,7 @@ ROWS = (
     Row("damage", "bit flips, cuts and zeroed blocks in every store", "prove_damage.py", _damage),
     Row("clocks", "clocks that jump, daylight saving, a leap day, the host's zone", "prove_clocks.py", _clocks),
     Row("fuzz", "fuzzed input", "prove_fuzz.py", _fuzz),
-    Row("thirty_nights", "thirty nights, a day after the other", "prove_thirty_nights.py", _thirty),
+    Row("thirty_nights", "thirty nights of the live system, its clock moved from each night to its morning", "prove_thirty_nights.py", _thirty),
     Row("restore", "restore on an empty machine from bronze, state and a backup of the vault", "prove_restore.py", _restore),
     Row("increments", "nights that compute only the touched clients", "prove_increments.py", _increments),
     Row("oracle", "the marts against an oracle written from the specification", "prove_oracle.py", _oracle),
