@@ -268,6 +268,7 @@ class Warehouse(_Section):
 
     memory_limit: str = Field("4GB", pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB)$")
     threads: int = Field(2, ge=1, le=64)
+    rows_per_wave: int = Field(12_000_000, ge=1)
     history_nights: int = Field(14, ge=0)
     history_months: int = Field(13, ge=0)
     min_free_gb: float = Field(0.25, ge=0, le=10_000)

@@ -26,8 +26,14 @@ def main() -> int:
         seeds = range(first, first + 12 * N_AT_ONCE, 12)
         with tempfile.TemporaryDirectory(prefix="prove_") as folder:
             nights = incremental_nights(Path(folder), seeds)
-            found = all_differences(nights)
-        differing = {t: rows[1:] for t, rows in found.items() if rows[1:] != (0, 0)}
+            found = all_differences(nights, nights.incremented)
+            waves = all_differences(nights, nights.in_waves)
+        differing = {
+            f"{how}{t}": rows[1:]
+            for how, tables in (("", found), ("in waves: ", waves))
+            for t, rows in tables.items()
+            if rows[1:] != (0, 0)
+        }
         record.add(
             {
                 "n": N_AT_ONCE,

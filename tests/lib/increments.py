@@ -39,6 +39,7 @@ AS_OF = (
     date(2026, 8, 29),
 )
 LAST_DELIVERY = 4
+N_WAVES = 3
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Nights:
     results: list[dict[str, object]] = field(default_factory=list)
     incremented: Path = Path()
     rebuilt: Path = Path()
+    in_waves: Path = Path()
 
 
 def incremental_nights(folder: Path, seeds: Sequence[int]) -> Nights:
@@ -77,6 +79,12 @@ def incremental_nights(folder: Path, seeds: Sequence[int]) -> Nights:
         nights.incremented = _copied(settings, folder / "incremented.duckdb")
         _night(settings, AS_OF[-1], full_refresh=True)
         nights.rebuilt = _copied(settings, folder / "rebuilt.duckdb")
+        n_rows = sum(row[5] for row in ControlState(home).ledger())
+        waves = {"rows_per_wave": max(1, n_rows // N_WAVES)}
+        warehouse = settings.warehouse.model_copy(update=waves)
+        in_waves = settings.model_copy(update={"warehouse": warehouse})
+        _night(in_waves, AS_OF[-1], full_refresh=True)
+        nights.in_waves = _copied(settings, folder / "in_waves.duckdb")
     return nights
 
 
@@ -136,11 +144,8 @@ def differences(one: Path, other: Path, table: str) -> tuple[int, int, int]:
     return tuple(counts)
 
 
-def all_differences(nights: Nights) -> dict[str, tuple[int, int, int]]:
+def all_differences(nights: Nights, other: Path) -> dict[str, tuple[int, int, int]]:
     """Return, for each table, the rows compared and those that one side alone has."""
     tables = tables_of(nights.rebuilt)
-    assert tables == tables_of(nights.incremented)
-    return {
-        table: differences(nights.incremented, nights.rebuilt, table)
-        for table in tables
-    }
+    assert tables == tables_of(other)
+    return {table: differences(other, nights.rebuilt, table) for table in tables}

@@ -79,7 +79,7 @@ def _value(value: Any) -> str:
         return "none"
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
-    return f"`{json.dumps(value)}`" if isinstance(value, str | bool) else f"{value:g}"
+    return f"`{json.dumps(value)}`" if isinstance(value, str | bool) else str(value)
 
 
 def _allowed(field: FieldInfo) -> str:

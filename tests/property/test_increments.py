@@ -1,4 +1,4 @@
-"""Nights that compute only the touched clients, against one build of all.
+"""Nights that compute only the touched clients, and waves, against one build of all.
 
 Sixty small clinics; a thousand more are in ``make prove``
 (``tests/chaos/prove_increments.py``).
@@ -32,8 +32,13 @@ def test_later_nights_compute_only_some_clients(nights) -> None:
 
 
 def test_increments_come_to_what_one_build_of_all_comes_to(nights) -> None:
-    found = all_differences(nights)
+    found = all_differences(nights, nights.incremented)
     assert {t: n[1:] for t, n in found.items() if n[1:] != (0, 0)} == {}
     assert (
         min(n for t, (n, *_) in found.items() if t[:4] in ("core", "alli", "outc")) > 3
     )
+
+
+def test_waves_of_clients_come_to_what_one_build_of_all_comes_to(nights) -> None:
+    found = all_differences(nights, nights.in_waves)
+    assert {t: n[1:] for t, n in found.items() if n[1:] != (0, 0)} == {}

@@ -30,14 +30,15 @@
 
 {#
     A table with its contract and its comments; on an increment tonight's rows in the place
-    of those of the touched clients.
+    of those of the touched clients, but in the first wave of a build of all (ADR 68), which
+    lays the tables that the later ones add to.
 #}
 {% macro table_from(relation, sql) -%}
     {%- set is_contracted = config.get('contract').enforced -%}
     {%- if is_contracted -%}
         {%- do assert_contract(sql) -%}
     {%- endif -%}
-    {%- if is_increment() and model.config.meta.get('replaced_by') -%}
+    {%- if is_increment() and not var('lays_tables', false) and model.config.meta.get('replaced_by') -%}
         {{ delete_touched(relation) }}
         insert into {{ relation }} by name (
             {{ sql }}

@@ -15,8 +15,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib import metadata
@@ -25,6 +25,7 @@ from typing import Self
 
 import duckdb
 
+from rapport import observe
 from rapport.errors import BuildFailed, shortage
 from rapport.files import private_folder
 from rapport.ingest.cells import cell_of
@@ -61,6 +62,7 @@ from rapport.warehouse.increment import (
     seal_kept,
 )
 from rapport.warehouse.integrity import require_sound_bronze
+from rapport.warehouse.waves import lay_wave, lay_waves
 
 OPS_DELIVERY = """
 create or replace table ops.delivery (
@@ -167,7 +169,7 @@ def _build(
     prepare_candidate(settings, state, plan.base)
     prepare_kept(settings, plan.base)
     if plan.base is None:
-        n_models = _run_dbt(settings, dbt, ["build"])
+        n_models = _build_all(settings, dbt)
     elif plan.base != Base(as_of, frozenset(batch for batch, *_ in order)):
         n_models = _run_dbt(
             settings, dbt, ["build", "--vars", '{"is_increment": true}']
@@ -185,6 +187,47 @@ def _build(
     )
 
 
+def _build_all(settings: Settings, dbt: Dbt | None) -> int:
+    """Build every client, in waves where there are too many; return the models built."""
+    with _limited(settings) as con:
+        n_waves = lay_waves(con, settings.warehouse.rows_per_wave)
+    if n_waves == 1:
+        return _run_dbt(settings, dbt, ["build"])
+    n_models = 0
+    for wave in range(1, n_waves + 1):
+        observe.say(f"  clients, wave {wave} of {n_waves}")
+        with _limited(settings) as con:
+            lay_wave(con, wave)
+        if wave == 1:
+            n_models += _run_dbt(settings, dbt, ["build", *_FIRST_WAVE])
+        else:
+            _run_dbt(settings, None, ["build", *_LATER_WAVE])
+    observe.say("  what is counted over all clients")
+    return n_models + _run_dbt(settings, None, ["build", *_AFTER_THE_WAVES])
+
+
+# Each wave is an increment; the first one finds no tables to add to.
+_FIRST_WAVE = (
+    "--exclude", "config.meta.computed:aggregate",
+    "--vars", '{"is_increment": true, "lays_tables": true}',
+)  # fmt: skip
+_LATER_WAVE = (
+    "--select", "config.meta.computed:per_client", "--vars", '{"is_increment": true}',
+)  # fmt: skip
+_AFTER_THE_WAVES = ("--select", "config.meta.computed:aggregate")
+
+
+@contextmanager
+def _limited(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the working database as a build does: in UTC, within the settings' limits."""
+    with open_database(work_path(settings)) as con:
+        con.execute("set timezone = 'UTC'")
+        con.execute(f"set memory_limit = '{settings.warehouse.memory_limit}'")
+        con.execute(f"set threads = {settings.warehouse.threads}")
+        con.execute("set temp_directory = ?", [str(temp_folder(settings))])
+        yield con
+
+
 def _touched(
     settings: Settings,
     state: ControlState,
@@ -197,10 +240,7 @@ def _touched(
         return plan, 0
     news = {batch for batch, *_ in order} - plan.base.batches
     waits = settings.measurement()
-    with open_database(work_path(settings)) as con:
-        con.execute("set timezone = 'UTC'")
-        con.execute(f"set memory_limit = '{settings.warehouse.memory_limit}'")
-        con.execute("set temp_directory = ?", [str(temp_folder(settings))])
+    with _limited(settings) as con:
         con.execute("create schema arrived")
         for table, paths in bronze_paths(settings, state, news).items():
             _bronze_view(con, table, paths, "arrived")

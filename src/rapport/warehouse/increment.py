@@ -251,7 +251,7 @@ def lay_touched(
         for sql in seeds:
             _touch(con, sql)
         known = -1
-        while (n_touched := _count(con, "touched")) > known:
+        while (n_touched := count_rows(con, "touched")) > known:
             known = n_touched
             for sql in _BOUND_TOGETHER:
                 _touch(con, sql)
@@ -268,7 +268,8 @@ def _touch(con: duckdb.DuckDBPyConnection, sql: str) -> None:
     )
 
 
-def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:
+def count_rows(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    """Return how many rows a table has."""
     row = con.execute(f"select count(*) from {table}").fetchone()
     assert row is not None
     return int(row[0])
@@ -481,4 +482,4 @@ def _lay(con: duckdb.DuckDBPyConnection) -> None:
 def count_clients(snapshot: Path) -> int:
     """Return how many clients a published night has."""
     with open_database(snapshot, read_only=True) as con:
-        return _count(con, "core.dim_client")
+        return count_rows(con, "core.dim_client")
