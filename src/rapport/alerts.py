@@ -173,7 +173,17 @@ def late_sources(deliveries: Sequence[Delivery], now: datetime) -> dict[str, dat
 
 
 async def night_is_slow(**kwargs: Any) -> None:
-    """Tell that a night's run is past its deadline: what Airflow calls then."""
+    """Tell that a night's run is past its deadline: what Airflow calls then.
+
+    It calls for a run that failed in time too, whose deadline it keeps: that one was told
+    of when it failed.
+
+    Args:
+        kwargs: Airflow's own; ``context`` holds the run as it is at the deadline.
+    """
+    run = kwargs.get("context", {}).get("dag_run", {})
+    if run.get("state", "running") not in ("queued", "running"):
+        return
     settings = load_settings()
     runs = ControlState(settings.home).nights()
     tell(

@@ -1,5 +1,6 @@
 """A bad night is told of once a day, by every way that is set, and never with a value."""
 
+import asyncio
 import json
 import socketserver
 import stat
@@ -172,3 +173,16 @@ def test_a_morning_without_a_new_snapshot_is_told_of(tmp_path: Path) -> None:
     assert alerts.tell_of_the_morning(settings, NOW) == 0
     assert alerts.tell_of_the_morning(settings, NOW + timedelta(hours=2)) == 1
     assert [alert.code for alert in alerts.alerts(settings)] == ["night_late"]
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [("running", ["night_slow"]), ("queued", ["night_slow"]), ("failed", [])],
+)
+def test_a_night_that_ended_before_its_deadline_is_not_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, told: list[str]
+) -> None:
+    """Airflow keeps the deadline of a run that failed."""
+    monkeypatch.setenv("RAPPORT_HOME", str(tmp_path))
+    asyncio.run(alerts.night_is_slow(context={"dag_run": {"state": state}}))
+    assert [one.code for one in alerts.alerts(settings_of(tmp_path))] == told
