@@ -332,7 +332,7 @@ def _tell_of_damage(settings: Settings) -> None:
 
 
 def reconcile(settings: Settings) -> None:
-    """Let the control state learn of a snapshot that a kill kept from being entered."""
+    """Do what a kill kept a publish from: enter the snapshot, copy the control state."""
     state = ControlState(settings.home)
     outcomes = {run.run_id: run.outcome for run in state.runs()}
     for run_id, ended_at in published_runs(settings):
@@ -343,6 +343,9 @@ def reconcile(settings: Settings) -> None:
                 first_seen_in(published_path(settings)),
                 signal_entries_in(published_path(settings), run_id),
             )
+    last = published_run(settings)
+    if last is not None and not state.is_backed_up(last):
+        state.back_up(last)
 
 
 @tells_health

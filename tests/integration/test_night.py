@@ -90,6 +90,18 @@ def test_a_night_without_news_builds_and_judges_nothing(sample: Home) -> None:
     assert (sample.path / "dashboard" / "index.html").stat().st_mtime_ns > index
 
 
+def test_a_copy_of_the_control_state_that_a_kill_cut_off_is_made_by_the_next_night(
+    sample: Home,
+) -> None:
+    """Also by one without news, which publishes nothing."""
+    copies = sample.path / "state" / "backup"
+    (copy,) = copies.glob("*.sqlite")
+    copy.rename(copy.with_name(f"{copy.name}.building"))
+    sample.run("night", "--as-of", AS_OF)
+    assert list(copies.glob("*.building")) == []
+    assert copy.exists()
+
+
 def test_whatever_a_number_or_a_check_hangs_on_is_news(
     sample: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,6 +182,8 @@ def cells_of(row: Row, record: Record) -> str:
     bad = len(record.bad)
     if bad:
         held = f"**{bad} of {len(record.lines)} lines did not hold**; in the others: {held}"
+    for mended in record.mended:
+        held += f". One line did not hold, and led to what was mended since: {mended}"
     return f"| {row.fault} | {volume} | `tests/chaos/{row.program}` | {held} |"
 
 

@@ -40,8 +40,14 @@ class Record:
 
     @property
     def bad(self) -> list[dict[str, Any]]:
-        """Return the lines in which something did not hold."""
-        return [x for x in self.lines if not x["good"] or x.get("canaries_in")]
+        """Return the lines in which something did not hold that was not mended since."""
+        failed = [x for x in self.lines if not x["good"] or x.get("canaries_in")]
+        return [x for x in failed if "mended" not in x]
+
+    @property
+    def mended(self) -> list[str]:
+        """Return what was found and mended, as a person wrote it into the line."""
+        return [x["mended"] for x in self.lines if "mended" in x]
 
     def add(self, line: dict[str, Any]) -> None:
         """Append a line, with the commit that was tried, and say it."""

@@ -53,6 +53,17 @@ def test_each_row_is_told_from_its_record_and_a_failure_comes_first(
     assert "| canary scan after the above |" in told
 
 
+def test_what_was_found_and_mended_is_told_and_no_longer_bad(tmp_path: Path) -> None:
+    page = "# Page\n\n| fault | volume | program | what held |\n| --- | --- | --- | --- |\n"
+    line = {**_LINES["kills"], "good": False, "mended": "half a copy stayed"}
+    Record("kills", tmp_path).add(line)
+    (told,) = [
+        row for row in rendered(page, tmp_path).splitlines() if "kills.py" in row
+    ]
+    assert "lines did not hold" not in told
+    assert "mended since: half a copy stayed" in told
+
+
 def test_the_page_has_a_row_for_each_proof() -> None:
     page = PAGE.read_text("utf-8")
     assert [row.name for row in ROWS if f"| {row.fault} |" not in page] == []

@@ -484,8 +484,15 @@ class ControlState:
 
     def back_up(self, run_id: str) -> None:
         """Copy the store into ``state/backup/``; the newest copies are kept."""
-        self.copy_to(backup_folder(self.path) / f"rapport.{run_id}.sqlite")
+        self.copy_to(self._copy_of(run_id))
         drop_old_copies(self.path)
+
+    def is_backed_up(self, run_id: str) -> bool:
+        """Tell whether the copy of a published run is there."""
+        return self._copy_of(run_id).exists()
+
+    def _copy_of(self, run_id: str) -> Path:
+        return backup_folder(self.path) / f"rapport.{run_id}.sqlite"
 
     @contextmanager
     def _settled(self) -> Iterator[bool]:
