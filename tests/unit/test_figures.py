@@ -58,7 +58,7 @@ def test_what_was_found_and_mended_is_told_and_no_longer_bad(tmp_path: Path) -> 
     line = {**_LINES["kills"], "good": False, "mended": "half a copy stayed"}
     Record("kills", tmp_path).add(line)
     (told,) = [
-        row for row in rendered(page, tmp_path).splitlines() if "kills.py" in row
+        row for row in rendered(page, tmp_path).splitlines() if "/prove_kills.py" in row
     ]
     assert "lines did not hold" not in told
     assert "mended since: half a copy stayed" in told
