@@ -251,10 +251,11 @@ def lay_touched(
         for sql in seeds:
             _touch(con, sql)
         known = -1
+        bound = bonds("one in (select client_key from touched)")
         while (n_touched := count_rows(con, "touched")) > known:
             known = n_touched
-            for sql in _BOUND_TOGETHER:
-                _touch(con, sql)
+            for sql in bound:
+                _touch(con, f"select other as client_key from ({sql}) as pairs")
         _lay(con)
         return n_touched
     finally:
@@ -436,30 +437,40 @@ def _dates_passed(waits: Mapping[str, int]) -> list[str]:
     return queries
 
 
-# Clients whose numbers hang on each other: merged or linked, an id that was both's, a form
-# of the one that names a session of the other.
-_BOUND_TOGETHER = (
-    *(
-        f"select {mine} as client_key from bronze.{table}"
-        f" where {yours} in (select client_key from touched)"
-        for table, (first, second) in PAIR_TABLES.items()
-        for mine, yours in [(first, second), (second, first)]
-    ),
-    *(
-        f"select delivered.client_key from bronze.{table} as delivered"
-        f" semi join (select {keys[0]} from bronze.{table}"
-        f" where client_key in (select client_key from touched)) as theirs"
-        f" using ({keys[0]})"
+def bonds(among: str = "true") -> list[str]:
+    """Return the queries for pairs of clients whose numbers hang on each other.
+
+    Merged or linked, an id that was both's, a form of the one that names a session of the
+    other. Each pair (``one``, ``other``) is found both ways round; a client may be paired
+    with herself, and with nobody (null).
+
+    Args:
+        among: a condition on ``one``, which is asked before anything is joined.
+    """
+    pairs = [
+        f"select {one} as one, {other} as other from bronze.{table}"
+        for table, keys in PAIR_TABLES.items()
+        for one, other in (keys, keys[::-1])
+    ]
+    queries = [
+        f"select one, other from ({pair}) as pairs where {among}" for pair in pairs
+    ]
+    shared = [
+        (table, table, keys[0])
         for table, keys in PERSON_TABLES.items()
         if keys[0] != "client_key"
-    ),
-    "select sessions.client_key from bronze.sessions as sessions"
-    " semi join (select session_key from bronze.measures"
-    " where client_key in (select client_key from touched)) as named using (session_key)",
-    "select forms.client_key from bronze.measures as forms"
-    " semi join (select session_key from bronze.sessions"
-    " where client_key in (select client_key from touched)) as theirs using (session_key)",
-)
+    ]
+    for mine, theirs, key in [
+        *shared,
+        ("measures", "sessions", "session_key"),
+        ("sessions", "measures", "session_key"),
+    ]:
+        queries.append(
+            "select mine.one, theirs.client_key as other from ("
+            f"select {key} as id, client_key as one from bronze.{mine} where {among}"
+            f") as mine inner join bronze.{theirs} as theirs on mine.id = theirs.{key}"
+        )
+    return queries
 
 
 def _lay(con: duckdb.DuckDBPyConnection) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import duckdb
 
-from rapport.warehouse.increment import PAIR_TABLES, PERSON_TABLES, count_rows
+from rapport.warehouse.increment import PAIR_TABLES, PERSON_TABLES, bonds, count_rows
 
 _LARGE_TABLES = (*PERSON_TABLES, "measure_items")
 
@@ -81,30 +81,9 @@ def lay_wave(con: duckdb.DuckDBPyConnection, wave: int) -> None:
 
 def _lay_bonds(con: duckdb.DuckDBPyConnection) -> None:
     """Lay the pairs of clients whose numbers hang on each other, both ways round."""
-    pairs = [
-        *(
-            f"select {one} as one, {other} as other from bronze.{table}"
-            for table, (one, other) in PAIR_TABLES.items()
-        ),
-        # Whoever shares an id shares it with the least of them.
-        *(
-            "select min(client_key) over (partition by id) as one, client_key as other"
-            f" from (select distinct {keys[0]} as id, client_key from bronze.{table}"
-            f" where {keys[0]} in (select {keys[0]} from bronze.{table}"
-            f" group by {keys[0]} having min(client_key) <> max(client_key))) as shared"
-            for table, keys in PERSON_TABLES.items()
-            if keys[0] != "client_key"
-        ),
-        "select forms.client_key as one, sessions.client_key as other"
-        " from bronze.measures as forms"
-        " inner join bronze.sessions as sessions using (session_key)"
-        " where forms.client_key <> sessions.client_key",
-    ]
     con.execute(
-        "create temp table bond as with pairs as ("
-        + " union ".join(pairs)
-        + ") select one, other from pairs where one <> other"
-        " union select other as one, one as other from pairs where one <> other"
+        "create temp table bond as select distinct one, other"
+        f" from ({' union all '.join(bonds())}) as pairs where one <> other"
     )
 
 
