@@ -335,7 +335,8 @@ def reconcile(settings: Settings) -> None:
     """Do what a kill kept a publish from: enter the snapshot, copy the control state."""
     state = ControlState(settings.home)
     outcomes = {run.run_id: run.outcome for run in state.runs()}
-    for run_id, ended_at in published_runs(settings):
+    runs = published_runs(settings)
+    for run_id, ended_at in runs:
         if outcomes.get(run_id, "published") != "published":
             state.mark_published(
                 run_id,
@@ -343,9 +344,8 @@ def reconcile(settings: Settings) -> None:
                 first_seen_in(published_path(settings)),
                 signal_entries_in(published_path(settings), run_id),
             )
-    last = published_run(settings)
-    if last is not None and not state.is_backed_up(last):
-        state.back_up(last)
+    if runs and not state.is_backed_up(runs[-1][0]):
+        state.back_up(runs[-1][0])
 
 
 @tells_health

@@ -332,13 +332,14 @@ def drop_history(settings: Settings, state: ControlState) -> Deletion:
 
 
 def published_runs(settings: Settings) -> list[tuple[str, datetime]]:
-    """Return (run, ended at) of the runs that the snapshot says it published."""
+    """Return (run, ended at) of what the snapshot says it published, the last at the end."""
     path = published_path(settings)
     if not path.exists():
         return []
     with open_database(path, read_only=True) as con:
         return con.execute(
             "select run_id, ended_at from ops.run where outcome = 'published'"
+            " order by started_at, run_id"
         ).fetchall()
 
 
