@@ -2,14 +2,13 @@
 
 ``make prove``. A line of ``records/kills.jsonl`` is a round: yesterday's home is copied,
 tonight is killed up to five times, so that what each kill leaves behind adds up, and then a whole
-night runs. What is killed is the leading process, one of its children, or all of them. A
+night runs. A moment is a share of the CPU that an undisturbed night uses. What is killed is the leading process, one of its children, or all of them. A
 reader polls throughout. Rounds go on until enough kills met a running night.
 """
 
 import random
 import secrets
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from lib.two_nights import TONIGHT, TwoNights
 
 N_WANTED, N_KILLS = 500, 5
 WHOM = ("leader", "group", "child")
-_nights_s: list[float] = []
 
 
 def trial(nights: TwoNights, folder: Path, number: int) -> dict[str, Any]:
@@ -31,27 +29,22 @@ def trial(nights: TwoNights, folder: Path, number: int) -> dict[str, Any]:
     seed = secrets.randbits(32)
     rng = random.Random(seed)
     home = nights.disturbed_home(folder / "home")
-    # As long as a night with everything to do took of late: the machine may be busier or
-    # idler than it was, and a night whose last kill came near its end had little to do.
-    night_s = max(_nights_s[-4:], default=nights.night_s)
     kills = [
-        (WHOM[(number * N_KILLS + place) % 3], rng.uniform(0.5, night_s))
+        (WHOM[(number * N_KILLS + place) % 3], rng.uniform(0.5, nights.night_cpu_s))
         for place in range(N_KILLS)
     ]
     with Reader(home.path) as reader:
         met = []
-        for whom, after_s in kills:
-            met.append(kill_night(home.path, TONIGHT, after_s, whom))
+        for whom, after_cpu_s in kills:
+            met.append(kill_night(home.path, TONIGHT, after_cpu_s, whom))
             if not met[-1]:  # the night ended first: there is none left to kill
                 break
-        started = time.monotonic()
         home.run("night", "--as-of", TONIGHT)
-    _nights_s.append(time.monotonic() - started)
     left = left_behind(home.path)
     line = {
         "kills": [
-            f"{whom} after {after_s:.1f} s" if was_met else f"{whom} came too late"
-            for (whom, after_s), was_met in zip(kills, met, strict=False)
+            f"{whom} after {cpu_s:.1f} CPU s" if was_met else f"{whom} came too late"
+            for (whom, cpu_s), was_met in zip(kills, met, strict=False)
         ],
         "n": sum(met),
         "seed": seed,

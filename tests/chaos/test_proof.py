@@ -43,7 +43,9 @@ def survivor(nights: TwoNights, tmp_path_factory: pytest.TempPathFactory) -> Sur
     rng = random.Random(20261124)
     with Reader(home.path) as reader:
         killed = [
-            kill_night(home.path, TONIGHT, rng.uniform(2, 0.7 * nights.night_s), whom)
+            kill_night(
+                home.path, TONIGHT, rng.uniform(2, 0.7 * nights.night_cpu_s), whom
+            )
             for whom in ("leader", "child", "group")
         ]
         night, code = same_moment(home)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -53,34 +54,48 @@ def start_night(home: Path, as_of: str, *options: str) -> subprocess.Popen:
     )
 
 
-def kill_night(home: Path, as_of: str, after_s: float, whom: str) -> bool:
+def kill_night(home: Path, as_of: str, after_cpu_s: float, whom: str) -> bool:
     """Start a night and SIGKILL it; return whether it was still running.
 
     Args:
         home: RAPPORT_HOME.
         as_of: the night's date.
-        after_s: when to kill, seconds.
+        after_cpu_s: when to kill, in CPU seconds that its processes have used: the same
+            moment of a night on a busy machine and on an idle one.
         whom: the process that leads, its whole ``group``, or a ``child`` alone (dbt or
             the gate); a night that lost a child ends by itself, well or not.
     """
     night = start_night(home, as_of)
-    try:
-        night.wait(timeout=after_s)
-    except subprocess.TimeoutExpired:
-        if whom == "child":
-            children = psutil.Process(night.pid).children(recursive=True)
-            if not children:
-                whom = "group"
-            else:
-                # Which one is as random as the moment.
-                children[int(after_s * 1000) % len(children)].kill()
-        if whom == "group":
-            os.killpg(night.pid, signal.SIGKILL)
-        elif whom == "leader":
-            night.kill()
-        night.wait()
-        return True
-    return False
+    leader = psutil.Process(night.pid)
+    while cpu_used_s(leader) < after_cpu_s:
+        try:
+            night.wait(timeout=0.05)
+        except subprocess.TimeoutExpired:
+            continue
+        return False
+    if whom == "child":
+        children = leader.children(recursive=True)
+        if not children:
+            whom = "group"
+        else:
+            # Which one is as random as the moment.
+            children[int(after_cpu_s * 1000) % len(children)].kill()
+    if whom == "group":
+        os.killpg(night.pid, signal.SIGKILL)
+    elif whom == "leader":
+        night.kill()
+    night.wait()
+    return True
+
+
+def cpu_used_s(leader: psutil.Process) -> float:
+    """Return the CPU seconds of a process and of all it started, ended ones included."""
+    used = 0.0
+    with suppress(psutil.NoSuchProcess):
+        for process in (leader, *leader.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                used += sum(process.cpu_times()[:4])  # its own and its ended children's
+    return used
 
 
 def left_behind(home: Path) -> list[str]:

@@ -8,6 +8,7 @@ import csv
 import fcntl
 import hashlib
 import json
+import resource
 import shutil
 import time
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class TwoNights:
     expected: dict[str, list[tuple]]
     generations: frozenset[tuple]
     night_s: float
+    night_cpu_s: float
 
     @property
     def yesterday(self) -> Path:
@@ -81,17 +83,27 @@ def two_nights(folder: Path) -> TwoNights:
         home.run("night", "--as-of", YESTERDAY)
         shutil.copytree(home.path, folder / "yesterday", ignore=_REBUILT)
         _deliver(folder / "exports", home.path, after=YESTERDAY)
-        started = time.monotonic()
+        started, used = time.monotonic(), children_cpu_s()
         home.run("night", "--as-of", TONIGHT)
-        said.write_text(json.dumps({"night_s": time.monotonic() - started}))
+        night = {
+            "night_s": time.monotonic() - started,
+            "night_cpu_s": children_cpu_s() - used,
+        }
+        said.write_text(json.dumps(night))
     snapshots = [
         folder / name / "published" / "rapport.duckdb"
         for name in ("yesterday", "undisturbed")
     ]
     generations = frozenset(map(fingerprint, snapshots))
     assert len(generations) == 2
-    night_s = json.loads(said.read_text())["night_s"]
-    return TwoNights(folder, published(folder / "undisturbed"), generations, night_s)
+    night = json.loads(said.read_text())
+    return TwoNights(folder, published(folder / "undisturbed"), generations, **night)
+
+
+def children_cpu_s() -> float:
+    """Return the CPU seconds of every process that this one started and that ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def kept_two_nights() -> TwoNights:
