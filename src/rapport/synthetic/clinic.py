@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -77,17 +77,22 @@ def generate(clients: int, seed: int, out: Path, until: date) -> GeneratedClinic
         out: folder to write into.
         until: the last day that has happened; later sessions are bookings.
     """
-    made = GeneratedClinic(out, N_DELTAS + 1, clients, 0, 0)
-    for block, n in enumerate(_blocks(clients)):
-        drawn = _draw(n, [seed, clients, until.toordinal()], block, until)
-        _deliver(drawn.rng, drawn.tables, out / "inbox" / "canonical", until)
-        _write_truth(out / "truth", drawn.truth)
-        made = replace(
-            made,
-            n_sessions=made.n_sessions + drawn.n_sessions,
-            n_ruptures=made.n_ruptures + len(drawn.truth["ruptures"]),
-        )
-    return made
+    sizes = enumerate(_blocks(clients))
+    stream = [seed, clients, until.toordinal()]
+    # A call each, so that a block has gone before the next one is drawn.
+    counts = [_write_block(n, stream, block, until, out) for block, n in sizes]
+    n_sessions, n_ruptures = map(sum, zip(*counts, strict=True))
+    return GeneratedClinic(out, N_DELTAS + 1, clients, n_sessions, n_ruptures)
+
+
+def _write_block(
+    clients: int, stream: list[int], block: int, until: date, out: Path
+) -> tuple[int, int]:
+    """Write one block's share; return how many sessions and ruptures it has."""
+    drawn = _draw(clients, stream, block, until)
+    _deliver(drawn.rng, drawn.tables, out / "inbox" / "canonical", until)
+    _write_truth(out / "truth", drawn.truth)
+    return drawn.n_sessions, len(drawn.truth["ruptures"])
 
 
 def _blocks(clients: int) -> list[int]:
