@@ -460,10 +460,7 @@ def publish(settings: Settings, run_id: str) -> Safe:
         if run.is_past:
             return _keep_past(settings, run)
         rotated = settings.home / "vault" / REBUILD
-        if rotated.exists():
-            # No row of the old one has a key in common with the new: nothing to compare.
-            published_path(settings).unlink(missing_ok=True)
-        path = publish_snapshot(settings, run_id)
+        path = publish_snapshot(settings, run_id, is_rekeyed=rotated.exists())
         rotated.unlink(missing_ok=True)
         state.mark_published(
             run_id,

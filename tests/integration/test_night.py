@@ -17,9 +17,12 @@ from lib.laid_snapshots import FROM_SEEDS, Laid, contracts, lay_snapshot
 from lib.snapshots import published
 from rapport import night
 from rapport.ask import examples
+from rapport.privacy.keys import REBUILD
 from rapport.settings import load_settings
 from rapport.state import ControlState
 from rapport.warehouse import build, open_published
+from rapport.warehouse.connections import published_path
+from rapport.warehouse.publish import candidate_mark
 
 AS_OF = "2026-06-30"
 SAMPLE = ROOT / "data" / "sample"
@@ -127,6 +130,28 @@ def test_whatever_a_number_or_a_check_hangs_on_is_news(
     assert night.standing_run(settings, day) is None
     shutil.rmtree(waits)
     assert night.standing_run(settings, day) == run_id
+
+
+def test_a_snapshot_under_the_old_key_stands_until_the_new_one_is_whole(
+    tmp_path: Path,
+) -> None:
+    settings = lay_snapshot(tmp_path, Laid(date.fromisoformat(AS_OF)))
+    snapshot, marker = published_path(settings), tmp_path / "vault" / REBUILD
+    night.open_keys(settings)
+    marker.touch()  # a rotation has keyed all but the snapshot
+    run_id = night.start_run(settings, date.fromisoformat(AS_OF))
+    mark = candidate_mark(settings)
+    ControlState(tmp_path).set_run(run_id, "validated", candidate_mark=mark)
+    before = snapshot.read_bytes()
+    in_the_way = snapshot.with_name("rapport.duckdb.building")
+    in_the_way.mkdir()
+    with pytest.raises(OSError, match="building"):
+        night.publish(settings, run_id)
+    assert snapshot.read_bytes() == before and marker.exists()
+    in_the_way.rmdir()
+    night.publish(settings, run_id)
+    assert snapshot.read_bytes() != before and not marker.exists()
+    assert not (snapshot.parent / "history").exists(), "the old key's snapshot is kept"
 
 
 def test_a_night_built_anew_publishes_the_same(sample: Home) -> None:

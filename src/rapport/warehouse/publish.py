@@ -120,8 +120,16 @@ def candidate_mark(settings: Settings) -> str:
     return f"{said.st_size}:{said.st_mtime_ns}"
 
 
-def publish_snapshot(settings: Settings, run_id: str) -> Path:
+def publish_snapshot(
+    settings: Settings, run_id: str, *, is_rekeyed: bool = False
+) -> Path:
     """Replace the snapshot with the candidate and the control tables of tonight.
+
+    Args:
+        settings: the settings.
+        run_id: the run that ends.
+        is_rekeyed: the standing snapshot may be under an earlier key: no row of it has a
+            key in common with the new one, so it is compared with nothing and not kept.
 
     Raises:
         DiskFull, MemoryLimitReached: no room left; the earlier snapshot stands.
@@ -132,13 +140,14 @@ def publish_snapshot(settings: Settings, run_id: str) -> Path:
         left.unlink()
     building = path.with_name("rapport.duckdb.building")
     try:
-        before = "before" if path.exists() else None
+        before = "before" if path.exists() and not is_rekeyed else None
         _write(settings, run_id, building, before, "published")
         sync(building)
         # Noted before the rename: a snapshot whose bytes nobody knows is a damaged one.
         state = ControlState(settings.home)
         state.remember_built([built("snapshot", run_id, building)])
-        _keep_history(settings, state, path)
+        if before:
+            _keep_history(settings, state, path)
         os.replace(building, path)
         sync(path.parent)
         if keep(settings, run_id):
@@ -290,8 +299,6 @@ def _describe(con: duckdb.DuckDBPyConnection, comments: dict[str, str]) -> None:
 
 def _keep_history(settings: Settings, state: ControlState, path: Path) -> None:
     """Keep the snapshot that is replaced: the newest nights, and month ends."""
-    if not path.exists():
-        return
     with open_database(path, read_only=True) as con:
         run = con.execute(
             "select as_of, run_id from ops.run where outcome = 'published'"
