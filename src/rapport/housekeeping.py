@@ -25,7 +25,7 @@ from rapport.errors import Damaged, ExitCode, RapportError
 from rapport.files import private_folder
 from rapport.health import tells_health
 from rapport.ingest.inbox import Found
-from rapport.live import airflow_environment
+from rapport.live import airflow_environment, metadata_url
 from rapport.night import Safe
 from rapport.privacy import Vault
 from rapport.privacy.audit import cut_audit
@@ -247,10 +247,9 @@ def clean_airflow(settings: Settings) -> Safe:
         RapportError: the command failed; its words are in ``logs/airflow_clean.log``.
     """
     days = settings.retention.airflow_days
-    database = settings.home / "airflow" / "airflow.db"
-    if not days or not database.exists():
+    if not days or not (settings.home / "airflow" / "migrated").exists():
         return {"n_airflow": 0}
-    before = _airflow_rows(database)
+    before = _airflow_rows(metadata_url(settings))
     logs = settings.home / "logs"
     private_folder(logs)
     over = _over(days, datetime.now(UTC)).isoformat(timespec="seconds")
@@ -277,19 +276,24 @@ def clean_airflow(settings: Settings) -> Safe:
             next_step="its own words: logs/airflow_clean.log",
             reason="airflow_clean_failed",
         )
-    n_gone = max(0, before - _airflow_rows(database))
+    n_gone = max(0, before - _airflow_rows(metadata_url(settings)))
     with writer_lock(settings.home):
         deletion = Deletion(datetime.now(UTC), "airflow", n_gone, 0)
         ControlState(settings.home).record_deletions([deletion])
     return {"n_airflow": n_gone}
 
 
-def _airflow_rows(database: Path) -> int:
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as con:
-        return sum(
-            con.execute(f"select count(*) from {table}").fetchone()[0]
+def _airflow_rows(url: str) -> int:
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(url)
+    with closing(engine.connect()) as con:
+        counts = [
+            con.execute(text(f"select count(*) from {table}")).scalar_one()
             for table in _AIRFLOW_TABLES
-        )
+        ]
+    engine.dispose()
+    return sum(counts)
 
 
 # --- what must be whole -------------------------------------------------------------

@@ -91,8 +91,9 @@ def plan_upgrade(home: Path) -> Upgrade:
     path = home / SETTINGS
     text = path.read_text("utf-8") if path.exists() else ""
     mark = home / "airflow" / "migrated"
-    has_airflow = (home / "airflow" / "airflow.db").exists() and (
-        not mark.exists() or mark.read_text() != metadata.version("apache-airflow")
+    laid = mark.read_text().split(" ")[0] if mark.exists() else ""
+    has_airflow = laid != metadata.version("apache-airflow") and (
+        bool(laid) or (home / "airflow" / "airflow.db").exists()
     )
     return Upgrade((before, SCHEMA_VERSION), tuple(rewritten(text)[1]), has_airflow)
 

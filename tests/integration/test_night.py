@@ -2,9 +2,12 @@
 
 import csv
 import json
+import os
 import random
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,6 +16,7 @@ import duckdb
 import pytest
 
 from conftest import ROOT, Home, table
+from lib.full_disk import in_namespace
 from lib.laid_snapshots import FROM_SEEDS, Laid, contracts, lay_snapshot
 from lib.snapshots import published
 from rapport import night
@@ -152,6 +156,20 @@ def test_a_snapshot_under_the_old_key_stands_until_the_new_one_is_whole(
     night.publish(settings, run_id)
     assert snapshot.read_bytes() != before and not marker.exists()
     assert not (snapshot.parent / "history").exists(), "the old key's snapshot is kept"
+
+
+def test_a_night_writes_nothing_into_the_installation(home: Home) -> None:
+    """It may be another account's, or read-only, as deploy/ has it."""
+    home.deliver("d1", {"clients.csv": "client_id\nP1\n"})
+    read_only = 'mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"; exec "$@"'
+    done = subprocess.run(
+        [*in_namespace(), "sh", "-ec", read_only, ROOT,
+         Path(sys.executable).with_name("rapport"), "night", "--as-of", AS_OF],
+        env={**os.environ, "RAPPORT_HOME": str(home.path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (home.path / "published" / "rapport.duckdb").exists()
 
 
 def test_a_night_built_anew_publishes_the_same(sample: Home) -> None:

@@ -3,7 +3,7 @@
 No module here imports Airflow: its processes are children, spoken to over loopback.
 """
 
-from rapport.live.airflow import airflow_environment, migrate
+from rapport.live.airflow import airflow_environment, metadata_url, migrate
 from rapport.live.control import LiveState, down, live_state, run_in_foreground, up
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "airflow_environment",
     "down",
     "live_state",
+    "metadata_url",
     "migrate",
     "run_in_foreground",
     "up",

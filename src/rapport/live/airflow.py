@@ -54,7 +54,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(
             home / "passwords.json"
         ),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _database(settings, home),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata_url(settings),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.home / "logs" / "airflow"),
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(
             settings.home / "logs" / "airflow" / "dag_processor"
@@ -127,10 +127,19 @@ def make_passwords(settings: Settings) -> dict[str, str]:
 
 
 def migrate(environment: dict[str, str], log: Path) -> None:
-    """Bring Airflow's metadata up to its version; skipped when that was done before."""
+    """Bring Airflow's metadata up to its version; skipped when that was done before.
+
+    ``airflow/migrated`` says the version, and which server's database where it is one:
+    another database is laid anew.
+    """
     home = Path(environment["AIRFLOW_HOME"])
-    done, version = home / "migrated", metadata.version("apache-airflow")
-    if done.exists() and done.read_text() == version:
+    done, said = home / "migrated", metadata.version("apache-airflow")
+    url = environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    if not url.startswith("sqlite:"):
+        from sqlalchemy import make_url
+
+        said += f" {make_url(url).render_as_string(hide_password=True)}"
+    if done.exists() and done.read_text() == said:
         return
     label = "lay Airflow's metadata (first time)"
     with observe.step("migrate", label), log.open("ab") as out:
@@ -142,7 +151,7 @@ def migrate(environment: dict[str, str], log: Path) -> None:
                 stderr=out,
                 check=True,
             )
-    done.write_text(version)
+    done.write_text(said)
 
 
 def airflow_program() -> str:
@@ -158,10 +167,11 @@ def _secret(path: Path) -> str:
     return path.read_text()
 
 
-def _database(settings: Settings, home: Path) -> str:
+def metadata_url(settings: Settings) -> str:
+    """Return where Airflow's metadata are: SQLite's file, or the server's database."""
     named = settings.live.database_url_file
     if named is None:
-        return f"sqlite:///{home / 'airflow.db'}"
+        return f"sqlite:///{airflow_home(settings) / 'airflow.db'}"
     return named.read_text("utf-8").strip()
 
 

@@ -549,7 +549,10 @@ class Dbt:
         )
         folders = ["--project-dir", "--profiles-dir"]
         shared = [part for folder in folders for part in (folder, str(project))]
-        self._tell([*shared, *_target(settings), "--target-path", str(self.target)])
+        # It makes a folder for its log even where it writes none: never in the project,
+        # which may be another account's.
+        places = ["--target-path", str(self.target), "--log-path", str(self.target)]
+        self._tell([*shared, *_target(settings), *places])
 
     def __enter__(self) -> Self:
         return self
@@ -610,8 +613,9 @@ def _run_dbt(settings: Settings, dbt: Dbt | None, command: list[str]) -> int:
 
 def _kind(told: str) -> str:
     """Return the kind of the first error that dbt told of: its text may quote data."""
-    found = re.search(r"^([A-Z][A-Za-z ]{2,40} Error)\b", told, re.MULTILINE)
-    return found[1] if found else "it said nothing"
+    kinds = r"^(?:([A-Z][A-Za-z ]{2,40} Error)\b|\[Errno \d+\] ([A-Za-z -]{3,40}))"
+    found = re.search(kinds, told, re.MULTILINE)
+    return found[1] or found[2] if found else "it said nothing"
 
 
 def dbt_environment(settings: Settings, cwd: Path | None = None) -> dict[str, str]:
