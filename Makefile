@@ -35,7 +35,7 @@ test: setup ## Pass the whole test suite, a file to each of two processes
 
 prove: setup ## The long proofs, and their figures; each goes on where it was stopped (hours)
 	@for what in kills vault_kills bursts readers two_at_once full_disk damage clocks \
-			thirty_nights restore fuzz increments oracle; do \
+			thirty_nights restore postgres fuzz increments oracle; do \
 		$(BIN)/python tests/chaos/prove_$$what.py || failed="$$failed $$what"; done; \
 		cd tests && ../$(BIN)/python -m lib.figures; \
 		test -z "$$failed" || { echo "did not hold:$$failed"; exit 1; }

@@ -143,6 +143,15 @@ def _bursts(lines: Lines) -> tuple[str, str]:
     )
 
 
+def _postgres(lines: Lines) -> tuple[str, str]:
+    return (
+        f"{_total(lines, 'n')} deliveries in bursts, {_total(lines, 'n_killed')} kills, a "
+        "second start, a clean-up",
+        "each was taken in once and published by itself; the metadata were laid once; "
+        f"{_total(lines, 'n_cleaned')} of Airflow's records that were over their time went",
+    )
+
+
 def _increments(lines: Lines) -> tuple[str, str]:
     return (
         f"{_total(lines, 'n'):,} random clinics over five nights each",
@@ -162,6 +171,7 @@ ROWS = (
     Row("kills", "SIGKILL of a night at a random moment: the leading process, a child, or all", "prove_kills.py", _kills),
     Row("vault_kills", "SIGKILL of a rotation and of an erasure, right before a change of a file", "prove_vault_kills.py", _vault_kills),
     Row("bursts", "bursts of deliveries into the live system, its scheduler and triggerer killed in each", "prove_bursts.py", _bursts),
+    Row("postgres", "the live system on Postgres, in bursts, its scheduler and triggerer killed", "prove_postgres.py", _postgres),
     Row("readers", "readers while nights are published", "prove_readers.py", _readers),
     Row("two_at_once", "two nights at once; ingest, build, publish and housekeeping during a night", "prove_two_at_once.py", _two_at_once),
     Row("full_disk", "a full disk at each step of a night", "prove_full_disk.py", _full_disk),
