@@ -35,22 +35,24 @@ def postgres(folder: Path) -> Iterator[str]:
     assert programs is not None
     folder.mkdir(mode=0o700)
     user = pwd.getpwnam("postgres").pw_name if os.geteuid() == 0 else None
-    if user:
-        shutil.chown(folder, user)
-    password = secrets.token_hex(12)
+    password, said = secrets.token_hex(12), folder / "password"
+    said.write_text(password)
+    for path in (folder, said):
+        if user:
+            shutil.chown(path, user)
     port = _free_port()
 
     def run(program: str, *arguments: str) -> None:
         subprocess.run(
             [programs / program, *arguments],
-            user=user, cwd="/", check=True, stdout=subprocess.DEVNULL, text=True,
+            user=user, cwd="/", check=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             env={"PGPASSWORD": password, "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
-            input=password if program == "initdb" else "",
         )  # fmt: skip
 
     data = f"--pgdata={folder / 'data'}"
     listens = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
-    run("initdb", data, "--username=airflow", "--auth=scram-sha-256", "--pwfile=/dev/stdin")  # fmt: skip
+    run("initdb", data, "--username=airflow", "--auth=scram-sha-256", f"--pwfile={said}")  # fmt: skip
     run("pg_ctl", data, "start", "-w", f"--options={listens}", f"--log={folder / 'log'}")  # fmt: skip
     try:
         run("createdb", "--host=127.0.0.1", f"--port={port}", "--username=airflow", "airflow")  # fmt: skip

@@ -9,6 +9,7 @@ _LINES = {
     "kills": {"n": 5, "n_looks": 900},
     "vault_kills": {"n": 1, "what": "rotation", "at": 1, "of": 90},
     "bursts": {"n": 30, "n_killed": 2, "published_s": 400},
+    "postgres": {"n": 60, "n_killed": 4, "n_cleaned": 70},
     "readers": {"n": 10, "n_readers": 20, "n_looks": 700, "n_failures": 0},
     "two_at_once": {"n": 6, "n_late": 2},
     "full_disk": {"n": 1, "free": 64_000, "full": ["ingest", "build"]},
