@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 import tempfile
 import time
@@ -25,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lib.airflow_servers import airflow_server, server_environment
 from lib.extract_home import lay_home, spec
+from lib.live import free_port
 from rapport.extracts.ledger import standings
 from rapport.live import migrate
 from rapport.settings import Settings
@@ -43,7 +43,7 @@ def main() -> None:
     (asked / "a.toml").write_text(spec(study='"first-study"'))
     (asked / "b.toml").write_text(spec(study='"second-study"'))
     (home / "logs").mkdir(exist_ok=True)
-    environment = server_environment(settings, _free_port()) | {
+    environment = server_environment(settings, free_port()) | {
         # The other pipelines rest; the tasks import the code beside this file.
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
         "PYTHONPATH": f"{ROOT / 'dags'}{os.pathsep}{ROOT / 'src'}",
@@ -83,13 +83,6 @@ def _judge(settings: Settings, run_state: str) -> None:
     own = next(s for s in known if s.state == "built")
     assert own.last("approved") is None
     assert run_state == "failed"  # one answer did not count, and Airflow shows it
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def _ask(

@@ -42,7 +42,7 @@ class Live:
 def live_system(home: Home) -> Iterator[Live]:
     """Start the live system of a home; at the end it must leave no process."""
     home.path.mkdir(parents=True, exist_ok=True)
-    (home.path / "rapport.toml").write_text(f"[live]\nport = {_free_port()}\n")
+    (home.path / "rapport.toml").write_text(f"[live]\nport = {free_port()}\n")
     said = home.run("up").stderr
     try:
         yield Live(home, said)
@@ -54,7 +54,8 @@ def live_system(home: Home) -> Iterator[Live]:
     assert of_home(mark(settings), sessions) == []
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens at."""
     with socket.socket() as tried:
         tried.bind(("127.0.0.1", 0))
         return tried.getsockname()[1]

@@ -4,11 +4,12 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from lib.live import free_port
 
 
 def postgres_programs() -> Path | None:
@@ -40,7 +41,7 @@ def postgres(folder: Path) -> Iterator[str]:
     for path in (folder, said):
         if user:
             shutil.chown(path, user)
-    port = _free_port()
+    port = free_port()
 
     def run(program: str, *arguments: str) -> None:
         subprocess.run(
@@ -59,9 +60,3 @@ def postgres(folder: Path) -> Iterator[str]:
         yield f"postgresql+psycopg2://airflow:{password}@127.0.0.1:{port}/airflow"
     finally:
         run("pg_ctl", data, "stop", "-m", "fast")
-
-
-def _free_port() -> int:
-    with socket.socket() as tried:
-        tried.bind(("127.0.0.1", 0))
-        return tried.getsockname()[1]
