@@ -15,9 +15,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rapport.errors import UsageError
-from rapport.live import control
-from rapport.live.airflow import accounts, airflow_environment, make_passwords, mark
+from rapport.errors import RapportError, SettingsError, UsageError
+from rapport.live import airflow, control
+from rapport.live.airflow import (
+    accounts,
+    airflow_environment,
+    make_passwords,
+    mark,
+    metadata_url,
+    migrate,
+)
 from rapport.live.processes import end, of_home
 from rapport.live.supervisor import Component, Supervisor, live_file
 from rapport.settings import Settings, load_settings
@@ -156,6 +163,46 @@ def test_nothing_of_airflow_listens_beyond_this_machine(settings: Settings) -> N
     assert said["AIRFLOW__API__HOST"] == "127.0.0.1"
     assert "--skip-serve-logs" in Supervisor(settings).components[1].command
     assert "--skip-serve-logs" in Supervisor(settings).components[3].command
+
+
+@pytest.mark.parametrize("address", [None, b"no address", b"\xff\xfe"])
+def test_an_address_of_the_database_that_can_not_be_read_is_said(
+    settings: Settings, tmp_path: Path, address: bytes | None
+) -> None:
+    named = tmp_path / "url"
+    if address is not None:
+        named.write_bytes(address)
+    live = settings.live.model_copy(update={"database_url_file": named})
+    with pytest.raises(SettingsError, match=r"live\.database_url_file") as said:
+        metadata_url(settings.model_copy(update={"live": live}))
+    assert str(said.value).count("address") == 1  # that of the sentence alone
+
+
+def test_metadata_that_airflow_can_not_lay_are_said_and_asked_for_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(airflow, "airflow_program", lambda: "false")
+    for _ in range(2):
+        with pytest.raises(RapportError, match="could not be laid"):
+            migrate(airflow_environment(settings), tmp_path / "airflow.log")
+
+
+def test_another_database_is_laid_anew(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A home that moves from SQLite to a server; the mark holds no password."""
+    ran = tmp_path / "ran"
+    program = tmp_path / "stands_in"
+    program.write_text(f'#!/bin/sh\necho "$1" >> {ran}\n')
+    program.chmod(0o700)
+    monkeypatch.setattr(airflow, "airflow_program", lambda: str(program))
+    url = "postgresql+psycopg2://airflow:secret@db/airflow"
+    server = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url}
+    on_sqlite = airflow_environment(settings)
+    for environment in (on_sqlite, on_sqlite, on_sqlite | server, on_sqlite | server):
+        migrate(environment, tmp_path / "airflow.log")
+    assert ran.read_text().split() == ["db", "pools"] * 2
+    assert "secret" not in (settings.home / "airflow" / "migrated").read_text()
 
 
 def test_a_port_that_another_program_has_is_said(settings: Settings) -> None:

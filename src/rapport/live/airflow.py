@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from rapport import observe
+from rapport.errors import RapportError, SettingsError
 from rapport.files import private_folder, write_whole
 from rapport.settings import Settings
 
@@ -131,6 +132,9 @@ def migrate(environment: dict[str, str], log: Path) -> None:
 
     ``airflow/migrated`` says the version, and which server's database where it is one:
     another database is laid anew.
+
+    Raises:
+        RapportError: Airflow's own command failed.
     """
     home = Path(environment["AIRFLOW_HOME"])
     done, said = home / "migrated", metadata.version("apache-airflow")
@@ -144,13 +148,21 @@ def migrate(environment: dict[str, str], log: Path) -> None:
     label = "lay Airflow's metadata (first time)"
     with observe.step("migrate", label), log.open("ab") as out:
         for command in (("db", "migrate"), ("pools", "set", *_ONE_WRITER)):
-            subprocess.run(
+            ran = subprocess.run(
                 [airflow_program(), *command],
                 env=environment,
                 stdout=out,
                 stderr=out,
-                check=True,
+                check=False,
             )
+            if ran.returncode != 0:
+                raise RapportError(
+                    "Airflow's metadata could not be laid",
+                    next_step="its own words are the last lines of"
+                    " logs/airflow.log; where live.database_url_file names a server, is it"
+                    " up, and is the address right?",
+                    reason="airflow_migrate_failed",
+                )
     done.write_text(said)
 
 
@@ -168,11 +180,28 @@ def _secret(path: Path) -> str:
 
 
 def metadata_url(settings: Settings) -> str:
-    """Return where Airflow's metadata are: SQLite's file, or the server's database."""
+    """Return where Airflow's metadata are: SQLite's file, or the server's database.
+
+    Raises:
+        SettingsError: the file can't be read, or holds no address.
+    """
     named = settings.live.database_url_file
     if named is None:
         return f"sqlite:///{airflow_home(settings) / 'airflow.db'}"
-    return named.read_text("utf-8").strip()
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = named.read_text("utf-8").strip()
+        make_url(url)
+        return url
+    except (OSError, UnicodeDecodeError, ArgumentError) as error:
+        raise SettingsError(
+            "live.database_url_file can't be read, or holds no address:"
+            f" {type(error).__name__}",
+            next_step="it names a file with one line, the address of the database"
+            " (docs/how-to/run-in-a-container.md), which this account may read",
+        ) from None
 
 
 def _lineage(settings: Settings) -> Path:
