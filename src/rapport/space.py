@@ -20,7 +20,7 @@ from rapport.warehouse.connections import (
 GROWTH = 1.2
 # What a first night writes: tables that stand whatever the clinic's size, and so many
 # bytes for each delivered one (measured from 12 to 200,000 clients, ADR 0054).
-FIRST_NIGHT_FIXED, FIRST_NIGHT_A_BYTE = 75e6, 6.0
+FIRST_NIGHT_FIXED, FIRST_NIGHT_A_BYTE = 75e6, 5.0
 _GB = 1e9
 
 

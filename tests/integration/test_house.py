@@ -31,7 +31,7 @@ from rapport.health import health_of
 from rapport.privacy.at_rest import keep_file
 from rapport.privacy.backup import backup_vault, restore_vault
 from rapport.privacy.store import open_store
-from rapport.space import require_room
+from rapport.space import night_bytes, require_room
 from rapport.state import ControlState, schema_version, writer_lock
 from rapport.state.seal import copies
 from rapport.upgrade import plan_upgrade, upgrade
@@ -326,6 +326,15 @@ def test_a_night_is_refused_before_it_begins_when_the_disk_is_too_small(
     assert len(_state(house).runs()) == n_runs
     limits = settings.warehouse.model_copy(update={"min_free_gb": 0.0})
     require_room(settings.model_copy(update={"warehouse": limits}))
+
+
+def test_a_first_night_asks_for_what_one_was_measured_to_write(home: Home) -> None:
+    """Of a large service, less than a night's disk; of none, what the tables hold (ADR 54)."""
+    assert 0.06e9 < night_bytes(settings_of(home)) < 0.1e9
+    delivery = home.deliver("d1", {"measure_items.csv": ""})
+    with (delivery / "measure_items.csv").open("wb") as file:
+        file.truncate(3_700_000_000)  # no bytes are written
+    assert 12.9e9 < night_bytes(settings_of(home)) < 20e9
 
 
 # --- another machine, another version -----------------------------------------------
