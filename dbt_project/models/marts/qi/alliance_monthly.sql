@@ -1,6 +1,13 @@
 -- The alliance as it was filled in each month, by clinic, instrument, rater and component.
 -- Instruments are never pooled. Small groups are hidden.
 -- Rule: quality_improvement.md 2, alliance_monthly
+{% set scores = [] -%}
+{% for rater in ['client', 'therapist'] -%}
+{% for component in ['total', 'goal', 'task', 'bond'] -%}
+{% do scores.append({'rater': rater, 'component': component, 'name': rater ~ '_' ~ component}) -%}
+{% endfor -%}
+{% endfor -%}
+{% set wholes = {'client_key': 'clients', 'episode_key': 'episodes'} -%}
 with recursive
 
 months as (
@@ -36,19 +43,15 @@ scored as (
 ),
 
 facts as (
-    {% for rater in ['client', 'therapist'] -%}
-    {% set rater_loop = loop -%}
-    {% for component in ['total', 'goal', 'task', 'bond'] -%}
+    {% for score in scores -%}
     select
         month,
         own_clinic,
         instrument,
-        '{{ rater }}' as rater,
-        '{{ component }}' as component,
-        client_key,
-        episode_key,
-        {{ rater }}_{{ component }} as score,
-        {% if rater == 'client' and component == 'total' -%}
+        '{{ score.rater }}' as rater,
+        '{{ score.component }}' as component,
+        {{ score.name }} as score,
+        {% if score.name == 'client_total' -%}
         band,
         in_open_rupture
         {%- else -%}
@@ -56,9 +59,8 @@ facts as (
         cast(null as boolean) as in_open_rupture
         {%- endif %}
     from scored
-    where {{ rater }}_{{ component }} is not null
-    {{ 'union all' if not (loop.last and rater_loop.last) }}
-    {% endfor -%}
+    where {{ score.name }} is not null
+    {{ 'union all' if not loop.last }}
     {% endfor %}
 ),
 
@@ -73,9 +75,7 @@ grouped as (
         instrument,
         rater,
         component,
-        count(distinct client_key) as n_clients,
         {{ counted() }} as n_sessions,
-        count(distinct episode_key) as n_episodes,
         {{ mean_of_many('score') }} as mean_score,
         {{ median_of('score') }} as median_score,
         {{ sd_of_many('score') }} as sd_score,
@@ -87,6 +87,71 @@ grouped as (
     group by month, clinic_key, instrument, rater, component
 ),
 
+-- Clients and episodes are told apart once a month and instrument, with which scores each
+-- has; to count them distinct for every score cost six times as much.
+{% for key, whole in wholes.items() -%}
+{{ whole }}_of_clinic as (
+    select
+        month,
+        own_clinic,
+        instrument,
+        {{ key }},
+        {% for score in scores -%}
+        max(case when {{ score.name }} is not null then 1 else 0 end) as {{ score.name }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from scored
+    where {{ key }} is not null
+    group by month, own_clinic, instrument, {{ key }}
+),
+
+{{ whole }}_of_all as (
+    select
+        month,
+        instrument,
+        {% for score in scores -%}
+        max({{ score.name }}) as {{ score.name }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from {{ whole }}_of_clinic
+    group by month, instrument, {{ key }}
+),
+
+{{ whole }}_counted as (
+    select
+        month,
+        own_clinic as clinic_key,
+        instrument,
+        {% for score in scores -%}
+        sum({{ score.name }}) as {{ score.name }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from {{ whole }}_of_clinic
+    group by month, own_clinic, instrument
+    union all
+    select
+        month,
+        'all' as clinic_key,
+        instrument,
+        {% for score in scores -%}
+        sum({{ score.name }}) as {{ score.name }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from {{ whole }}_of_all
+    group by month, instrument
+),
+
+{{ whole }} as (
+    {% for score in scores -%}
+    select
+        month,
+        clinic_key,
+        instrument,
+        '{{ score.rater }}' as rater,
+        '{{ score.component }}' as component,
+        cast({{ score.name }} as integer) as n
+    from {{ whole }}_counted
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
+{% endfor -%}
 instruments as (
     select distinct instrument from alliance
 ),
@@ -125,9 +190,9 @@ spine as (
 counted as (
     select
         spine.*,
-        coalesce(grouped.n_clients, 0) as n_clients,
+        coalesce(clients.n, 0) as n_clients,
         coalesce(grouped.n_sessions, 0) as n_sessions,
-        coalesce(grouped.n_episodes, 0) as n_episodes,
+        coalesce(episodes.n, 0) as n_episodes,
         grouped.mean_score,
         grouped.median_score,
         grouped.sd_score,
@@ -144,6 +209,15 @@ counted as (
             and spine.instrument = grouped.instrument
             and spine.rater = grouped.rater
             and spine.component = grouped.component
+    {% for whole in wholes.values() -%}
+    left join {{ whole }}
+        on
+            spine.month = {{ whole }}.month
+            and spine.clinic_key = {{ whole }}.clinic_key
+            and spine.instrument = {{ whole }}.instrument
+            and spine.rater = {{ whole }}.rater
+            and spine.component = {{ whole }}.component
+    {% endfor %}
 ),
 
 {% set keys = ['month', 'clinic_key', 'instrument', 'rater', 'component'] %}
@@ -165,9 +239,9 @@ final as (
         rater,
         component,
         is_partial,
-        case when is_shown then cast(n_clients as integer) end as n_clients,
+        case when is_shown then n_clients end as n_clients,
         case when is_shown then n_sessions end as n_sessions,
-        case when is_shown then cast(n_episodes as integer) end as n_episodes,
+        case when is_shown then n_episodes end as n_episodes,
         case when is_shown then mean_score end as mean_score,
         case when is_shown then median_score end as median_score,
         case when is_shown then sd_score end as sd_score,
