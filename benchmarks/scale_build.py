@@ -71,7 +71,9 @@ def measure(settings: Settings, as_of: date, *, with_bare: bool) -> dict[str, An
     with Spill(temp_folder(settings)) as spill:
         full = one_build(settings, as_of, full_refresh=True)
     if with_bare and full["ran"]["n_runs"] > 1:
-        raise SystemExit("it went in waves, whose SQL is no whole build: --without-bare")
+        raise SystemExit(
+            "it went in waves, whose SQL is no whole build: --without-bare"
+        )
     # No larger child has run before it.
     found["full build"] = full["cost"] | {
         "peak_mb": _peak(resource.RUSAGE_CHILDREN), "spill_mb": spill.most_mb,
