@@ -88,7 +88,7 @@ grouped as (
 ),
 
 -- Clients and episodes are told apart once a month and instrument, with which scores each
--- has; to count them distinct for every score cost six times as much.
+-- has; to count them distinct for every score cost four times as much.
 {% for key, whole in wholes.items() -%}
 {{ whole }}_of_clinic as (
     select
