@@ -89,9 +89,9 @@ def figures() -> Iterator[Row]:
                 "benchmarks/rupture_chain.py HOME --as-of DATE", _load(chain),
             )  # fmt: skip
     sizes = (_read("scale_build") or {"sizes": {}})["sizes"]
+    command = "benchmarks/scale_build.py HOME --as-of DATE"
     for said in sizes.values():
         n = f"{said['sessions']:,} sessions"
-        command = "benchmarks/scale_build.py HOME --as-of DATE"
         if "build over bare" in said:
             yield Row(
                 f"whole build over the same SQL bare, {n}",
@@ -112,7 +112,6 @@ def figures() -> Iterator[Row]:
             f"peak memory of the build over the limit of {said['memory_limit']}, {n}",
             said["full build"]["peak_mb"] / limit, 1.1, command, "",
         )  # fmt: skip
-    command = "benchmarks/scale_build.py HOME --as-of DATE"
     for less, more in _tenfold(list(sizes.values())):
         grown = more["full build"]["cpu_s"] / less["full build"]["cpu_s"]
         yield Row(

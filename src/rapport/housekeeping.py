@@ -25,7 +25,7 @@ from rapport.errors import Damaged, ExitCode, RapportError
 from rapport.files import private_folder
 from rapport.health import tells_health
 from rapport.ingest.inbox import Found
-from rapport.live import airflow_environment, metadata_url
+from rapport.live import airflow_environment, laid_version, metadata_url
 from rapport.night import Safe
 from rapport.privacy import Vault
 from rapport.privacy.audit import cut_audit
@@ -247,7 +247,7 @@ def clean_airflow(settings: Settings) -> Safe:
         RapportError: the command failed; its words are in ``logs/airflow_clean.log``.
     """
     days = settings.retention.airflow_days
-    if not days or not (settings.home / "airflow" / "migrated").exists():
+    if not days or not laid_version(settings.home):
         return {"n_airflow": 0}
     before = _airflow_rows(metadata_url(settings))
     logs = settings.home / "logs"

@@ -21,7 +21,7 @@ from rapport import settings as settings_module
 from rapport.errors import LiveSystemRuns, RapportError, SettingsError
 from rapport.files import private_folder
 from rapport.health import live_components_of
-from rapport.live import airflow_environment, migrate
+from rapport.live import airflow_environment, laid_version, migrate
 from rapport.privacy import append_audit
 from rapport.settings import load_settings
 from rapport.state import ControlState, schema_version, writer_lock
@@ -90,8 +90,7 @@ def plan_upgrade(home: Path) -> Upgrade:
         )
     path = home / SETTINGS
     text = path.read_text("utf-8") if path.exists() else ""
-    mark = home / "airflow" / "migrated"
-    laid = mark.read_text().split(" ")[0] if mark.exists() else ""
+    laid = laid_version(home)
     has_airflow = laid != metadata.version("apache-airflow") and (
         bool(laid) or (home / "airflow" / "airflow.db").exists()
     )

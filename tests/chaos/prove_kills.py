@@ -1,9 +1,10 @@
 """Prove: SIGKILL at random moments of a night; what a night then comes to is the same.
 
 ``make prove``. A line of ``records/kills.jsonl`` is a round: yesterday's home is copied,
-tonight is killed up to five times, so that what each kill leaves behind adds up, and then a whole
-night runs. A moment is a share of the CPU that an undisturbed night uses. What is killed is the leading process, one of its children, or all of them. A
-reader polls throughout. Rounds go on until enough kills met a running night.
+tonight is killed up to five times, so that what each kill leaves behind adds up, and then
+a whole night runs. A moment is a share of the CPU that an undisturbed night uses. What is
+killed is the leading process, one of its children, or all of them. A reader polls
+throughout. Rounds go on until enough kills met a running night.
 """
 
 import random

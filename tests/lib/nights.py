@@ -68,11 +68,9 @@ def kill_night(home: Path, as_of: str, after_cpu_s: float, whom: str) -> bool:
     night = start_night(home, as_of)
     leader = psutil.Process(night.pid)
     while cpu_used_s(leader) < after_cpu_s:
-        try:
+        with suppress(subprocess.TimeoutExpired):
             night.wait(timeout=0.05)
-        except subprocess.TimeoutExpired:
-            continue
-        return False
+            return False
     if whom == "child":
         children = leader.children(recursive=True)
         if not children:

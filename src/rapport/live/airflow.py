@@ -20,6 +20,8 @@ from rapport.settings import Settings
 MARK = "LIVE_SYSTEM_OF"
 
 # The pool in which every step waits for the one writer.
+# Below airflow/: the version that laid the metadata, and where they lie on a server.
+_LAID = "migrated"
 _ONE_WRITER = ("warehouse", "1", "one writer", "--include-deferred")
 
 
@@ -136,8 +138,8 @@ def migrate(environment: dict[str, str], log: Path) -> None:
     Raises:
         RapportError: Airflow's own command failed.
     """
-    home = Path(environment["AIRFLOW_HOME"])
-    done, said = home / "migrated", metadata.version("apache-airflow")
+    done = Path(environment["AIRFLOW_HOME"]) / _LAID
+    said = metadata.version("apache-airflow")
     url = environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
     if not url.startswith("sqlite:"):
         from sqlalchemy import make_url
@@ -164,6 +166,12 @@ def migrate(environment: dict[str, str], log: Path) -> None:
                     reason="airflow_migrate_failed",
                 )
     done.write_text(said)
+
+
+def laid_version(home: Path) -> str:
+    """Return the Airflow that laid the metadata of a RAPPORT_HOME; empty: none did."""
+    done = home / "airflow" / _LAID
+    return done.read_text().split(" ")[0] if done.exists() else ""
 
 
 def airflow_program() -> str:
