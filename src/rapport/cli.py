@@ -650,6 +650,9 @@ def demo_generate(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Last day; default yesterday."),
     ] = None,
+    forms_every: Annotated[
+        int, typer.Option(min=1, help="Weeks from one set of forms to the next.")
+    ] = 1,
 ) -> None:
     """Write a synthetic clinic's exports, and its planted truth apart from them."""
     from datetime import timedelta
@@ -658,7 +661,7 @@ def demo_generate(
 
     last = _date(until) or date.today() - timedelta(days=1)
     with observe.step("generate", f"make a clinic of {clients} clients"):
-        made = generate(clients, seed, out, last)
+        made = generate(clients, seed, out, last, forms_every)
     observe.say(
         f"{made.n_deliveries} deliveries, {made.n_sessions:,} sessions, "
         f"{made.n_ruptures} planted ruptures until {last}: {out}"

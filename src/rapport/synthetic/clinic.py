@@ -15,7 +15,7 @@ The model, drawn array-wise from one seeded PCG64 stream:
   bond. Whatever a method finds there comes from the error of the items alone.
 * Outcomes fall by an episode's own slope with noise; a planted stall stops the slope.
 
-Bytes are a function of clients, seed and until only.
+Bytes are a function of clients, seed, until and how often forms are filled in only.
 """
 
 from __future__ import annotations
@@ -68,28 +68,33 @@ class GeneratedClinic:
     n_ruptures: int
 
 
-def generate(clients: int, seed: int, out: Path, until: date) -> GeneratedClinic:
+def generate(
+    clients: int, seed: int, out: Path, until: date, forms_every: int = 1
+) -> GeneratedClinic:
     """Write ``out/inbox/canonical/<delivery>/…`` and ``out/truth/*.csv``.
 
     Args:
         clients: how many clients.
-        seed: same clients, seed and until, same bytes.
+        seed: same clients, seed, until and forms_every, same bytes.
         out: folder to write into.
         until: the last day that has happened; later sessions are bookings.
+        forms_every: forms are asked for in the first week of so many.
     """
     sizes = enumerate(_blocks(clients))
     stream = [seed, clients, until.toordinal()]
     # A call each, so that a block has gone before the next one is drawn.
-    counts = [_write_block(n, stream, block, until, out) for block, n in sizes]
+    counts = [
+        _write_block(n, stream, block, until, out, forms_every) for block, n in sizes
+    ]
     n_sessions, n_ruptures = map(sum, zip(*counts, strict=True))
     return GeneratedClinic(out, N_DELTAS + 1, clients, n_sessions, n_ruptures)
 
 
 def _write_block(
-    clients: int, stream: list[int], block: int, until: date, out: Path
+    clients: int, stream: list[int], block: int, until: date, out: Path, forms_every: int
 ) -> tuple[int, int]:
     """Write one block's share; return how many sessions and ruptures it has."""
-    drawn = _draw(clients, stream, block, until)
+    drawn = _draw(clients, stream, block, until, forms_every)
     _deliver(drawn.rng, drawn.tables, out / "inbox" / "canonical", until)
     _write_truth(out / "truth", drawn.truth)
     return drawn.n_sessions, len(drawn.truth["ruptures"])
@@ -111,7 +116,9 @@ class _Drawn:
     n_sessions: int
 
 
-def _draw(clients: int, seed: list[int], block: int, until: date) -> _Drawn:
+def _draw(
+    clients: int, seed: list[int], block: int, until: date, forms_every: int
+) -> _Drawn:
     # The first block is drawn as a clinic of one block is, and a later one from a stream
     # of its own, with clinics of its own, as in a service of many.
     seeds = [*seed, *([] if block == 0 else [0, block])]
@@ -122,11 +129,13 @@ def _draw(clients: int, seed: list[int], block: int, until: date) -> _Drawn:
     episodes = _episodes(rng, people, staff, first, until)
     sessions = _sessions(rng, episodes, until)
     ruptures, stable, latent = _alliance(rng, episodes, sessions)
-    measures, items = _forms(rng, episodes, sessions, latent, until)
-    stalls, outcome_measures, outcome_items = _outcomes(rng, episodes, sessions)
+    measures, items = _forms(rng, sessions, latent, forms_every)
+    stalls, outcome_measures, outcome_items = _outcomes(
+        rng, episodes, sessions, forms_every
+    )
     # A stream of their own, so that adding forms moves nothing else.
     own = np.random.Generator(np.random.PCG64([*seeds, 1]))
-    side_measures, side_items = _side_forms(own, episodes, sessions, latent)
+    side_measures, side_items = _side_forms(own, episodes, sessions, latent, forms_every)
     measures = pd.concat([measures, outcome_measures, side_measures], ignore_index=True)
     items = pd.concat([items, outcome_items, side_items], ignore_index=True)
     goals = _goals(rng, episodes, until)
@@ -459,15 +468,21 @@ def _alliance(
     return ruptures, stable, parts
 
 
+def _asks_for_forms(sessions: pd.DataFrame, every: int) -> np.ndarray[Any, Any]:
+    """Return which sessions were held in a week in which forms are filled in."""
+    is_held = (sessions["status"] == "attended").to_numpy()
+    asks: np.ndarray[Any, Any] = is_held & (sessions["week"].to_numpy() % every == 0)
+    return asks
+
+
 def _forms(
     rng: np.random.Generator,
-    episodes: pd.DataFrame,
     sessions: pd.DataFrame,
     parts: np.ndarray[Any, Any],
-    until: date,
+    every: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Alliance forms of client and therapist, SRS, and the therapist's own forms."""
-    attended = np.flatnonzero((sessions["status"] == "attended").to_numpy())
+    asked = np.flatnonzero(_asks_for_forms(sessions, every))
     measures, items = [], []
 
     def add(
@@ -508,30 +523,30 @@ def _forms(
     names = [str(k) for k in range(1, 13)]
     part_of = np.array([next(p for p, part in enumerate(_PARTS)
                              if k in _SUBSCALE_ITEMS[part]) for k in range(1, 13)])  # fmt: skip
-    filled = attended[rng.random(len(attended)) < 0.88]
+    filled = asked[rng.random(len(asked)) < 0.88]
     client = parts[filled][:, part_of] + rng.normal(0, 0.62, (len(filled), 12))
     add("AC", "WAI-SR", "client", filled, names, _answers(rng, client, 1, 5), 5)
-    filled = attended[rng.random(len(attended)) < 0.72]
+    filled = asked[rng.random(len(asked)) < 0.72]
     own = parts[filled][:, part_of] + rng.normal(0.1, 0.3, (len(filled), 1))
     therapist = own + rng.normal(0, 0.5, (len(filled), 12))
     add("AT", "wai_sr", "therapist", filled, names, _answers(rng, therapist, 1, 5), 20)
-    filled = attended[(attended % 5 == 0) & (rng.random(len(attended)) < 0.9)]
+    filled = asked[(asked % 5 == 0) & (rng.random(len(asked)) < 0.9)]
     mm = 100 * (parts[filled][:, [2, 0, 1, 0]] - 1) / 4 + rng.normal(
         6, 5, (len(filled), 4)
     )
     mm_text = np.clip(np.round(mm, 1), 0, 100).astype(str)
     add("AS", "SRS", "client", filled, names[:4], mm_text, 8)
-    filled = attended[rng.random(len(attended)) < 0.5]
+    filled = asked[rng.random(len(asked)) < 0.5]
     low = 4.2 - parts[filled].mean(axis=1)
     strain = low[:, None] + rng.normal(0.3, 0.8, (len(filled), 5))
     add("RT", "RAP-T", "therapist", filled,
         ["T_FRUSTRATION", "T_EFFORT", "T_HELPLESS", "T_SELFDOUBT", "T_GOALS"],
         np.clip(np.round(strain), 0, 4).astype(int).astype(str), 22)  # fmt: skip
-    filled = attended[rng.random(len(attended)) < 0.15]
+    filled = asked[rng.random(len(asked)) < 0.15]
     add("RS", "RAP-S", "therapist", filled,
         ["S_DESTIGMATIZE", "S_COMPASSION", "S_COCREATE"],
         (rng.random((len(filled), 3)) < 0.5).astype(int).astype(str), 24)  # fmt: skip
-    filled = attended[rng.random(len(attended)) < 0.25]
+    filled = asked[rng.random(len(asked)) < 0.25]
     tension = rng.random(len(filled)) < np.clip(low_of(parts[filled]), 0.03, 0.9)
     psq = np.column_stack(
         [
@@ -587,12 +602,13 @@ def _long(
 
 
 def _outcomes(
-    rng: np.random.Generator, episodes: pd.DataFrame, sessions: pd.DataFrame
+    rng: np.random.Generator, episodes: pd.DataFrame, sessions: pd.DataFrame, every: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """PCL-5 every other week in trauma-focused episodes, PHQ-9 in the others."""
     owner = sessions["owner"].to_numpy()
     week = sessions["week"].to_numpy()
-    attended = (sessions["status"] == "attended").to_numpy()
+    turn = week // every
+    is_asked = _asks_for_forms(sessions, every)
     trauma = episodes["trauma_focused"].to_numpy() == "true"
     n_episodes = len(episodes)
     intake = np.where(
@@ -608,7 +624,7 @@ def _outcomes(
         (True, "PCL-5", "OP", 20, 4),
         (False, "PHQ-9", "OH", 9, 3),
     ):
-        rows = np.flatnonzero(attended & (week % 2 == 0) & (trauma[owner] == is_trauma))
+        rows = np.flatnonzero(is_asked & (turn % 2 == 0) & (trauma[owner] == is_trauma))
         rows = rows[rng.random(len(rows)) < 0.9]
         elapsed = np.where(
             stalls[owner[rows]], np.minimum(week[rows], stop[owner[rows]]), week[rows]
@@ -675,20 +691,23 @@ def _side_forms(
     episodes: pd.DataFrame,
     sessions: pd.DataFrame,
     parts: np.ndarray[Any, Any],
+    every: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One more outcome scale an episode, every third session, and the therapist's PSQ.
+    """One more outcome scale an episode, every third time, and the therapist's PSQ.
 
     The scale of an episode goes by its number, so that a small clinic has them all. On
     the ORS every item is reversed: its level is drawn as distress.
     """
     owner = sessions["owner"].to_numpy()
     week = sessions["week"].to_numpy()
-    attended = (sessions["status"] == "attended").to_numpy()
+    is_asked = _asks_for_forms(sessions, every)
     frames, item_frames = [], []
-    for turn, (instrument, (names, high, reversed_, level)) in enumerate(
+    for scale, (instrument, (names, high, reversed_, level)) in enumerate(
         _SIDE_SCALES.items()
     ):
-        rows = np.flatnonzero(attended & (week % 3 == 0) & (owner % 5 == turn))
+        rows = np.flatnonzero(
+            is_asked & (week // every % 3 == 0) & (owner % 5 == scale)
+        )
         slope = np.clip(rng.normal(0.03, 0.015, len(episodes)), 0, None)[owner[rows]]
         distress = level * (1 - np.minimum(0.8, slope * week[rows]))
         noise = rng.normal(0, 0.12 * high, (len(rows), len(names)))
@@ -700,10 +719,10 @@ def _side_forms(
             if instrument == "ORS"
             else _answers(rng, values, 0, high)
         )
-        ids = np.char.add(f"OS{turn}", np.char.zfill(rows.astype(str), 7))
+        ids = np.char.add(f"OS{scale}", np.char.zfill(rows.astype(str), 7))
         frames.append(_form_rows(sessions, rows, ids, instrument, "client", -20))
         item_frames.append(_long(ids, names, text, sessions["day"].to_numpy()[rows]))
-    rows = np.flatnonzero(attended)
+    rows = np.flatnonzero(is_asked)
     rows = rows[rng.random(len(rows)) < 0.1]
     tension = rng.random(len(rows)) < np.clip(low_of(parts[rows]), 0.05, 0.9)
     answers = np.column_stack(
