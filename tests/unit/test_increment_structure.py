@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from conftest import ROOT
+from rapport.warehouse.increment import COUNTED_BY_MONTH
 
 MODELS = ROOT / "dbt_project" / "models"
 REF = re.compile(r"ref\('(\w+)'\)")
@@ -112,6 +113,26 @@ def test_a_breach_is_seen() -> None:
     assert any("trajectory_by_session is over all" in line for line in said)
     assert any("fct_stall is of touched clients" in line for line in said)
     assert "int_stall__score does not say how it is computed" in said
+
+
+def test_months_are_counted_from_tables_that_tell_which_months_moved() -> None:
+    """Else a number would stand though what it counts has changed (ADR 0070)."""
+    found = models()
+    compared = {name.rpartition(".")[2] for name in COUNTED_BY_MONTH}
+    # What months, clinics, instruments and methods there are is compared whole.
+    whole = {"int_qi__month", "int_qi__clinic", "int_qi__moved_month"}
+    monthly = [
+        n for n, (_, e) in found.items() if meta_of(e).get("replaced_by") == "month"
+    ]
+    assert len(monthly) == 5
+    unread, silent = list(monthly), []
+    while unread:
+        sql, _ = found[unread.pop()]
+        read = set(REF.findall(sql)) & set(found) - compared - whole
+        silent += [name for name in read if "replaced_by" in meta_of(found[name][1])]
+        unread += read
+        assert "where_moved(" in sql
+    assert silent == []
 
 
 def test_the_models_of_a_client_that_ask_what_day_it_is_are_known() -> None:

@@ -1,8 +1,13 @@
 {# Whether tonight only the touched clients are computed: asked of dbt, which alone knows. #}
 {% macro is_increment() %}{{ return(var('is_increment', false)) }}{% endmacro %}
 
-{# Takes the rows of touched clients out of a published table, before theirs of tonight. #}
+{# Takes the rows of touched clients, or of moved months, out of a published table, before
+   those of tonight. #}
 {% macro delete_touched(relation) -%}
+    {%- if model.config.meta.get('replaced_by') == 'month' %}
+        delete from {{ relation }}
+        where month in (select month from {{ ref('int_qi__moved_month') }});
+    {%- endif -%}
     {%- for column, keys in {
         'client_key': ['client'],
         'episode_key': ['episode'],

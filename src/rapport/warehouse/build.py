@@ -40,6 +40,7 @@ from rapport.warehouse.connections import (
     attach,
     candidate_path,
     insert_rows,
+    kept_path,
     kept_tonight_path,
     open_database,
     parquet_union,
@@ -56,6 +57,7 @@ from rapport.warehouse.increment import (
     build_digest,
     count_clients,
     digest_of_folder,
+    lay_before,
     lay_touched,
     plan_build,
     prepare_kept,
@@ -258,6 +260,8 @@ def _touched(
         con.execute("drop schema arrived cascade")
     if n_touched > MOST_TOUCHED * count_clients(published_path(settings)):
         return Plan(None, "most_clients_touched"), 0
+    with _limited(settings) as con:
+        lay_before(con, published_path(settings), kept_path(settings), plan.base.as_of)
     return plan, n_touched
 
 

@@ -48,6 +48,16 @@ PAIR_TABLES = {
     "client_merges": ("old_client_key", "new_client_key"),
     "client_links": ("client_key", "other_client_key"),
 }
+# What the monthly tables are counted from, and whose a row is.
+COUNTED_BY_MONTH = {
+    "base.core.fct_session": "client",
+    "base.core.fct_episode": "client",
+    "base.alliance.fct_rupture": "client",
+    "base.alliance.fct_alliance_session": "episode",
+    "base.alliance.rupture_cohort": "episode",
+    "base.outcomes.fct_episode_outcome": "episode",
+    "base_kept.form.int_form__due": "client",
+}
 # Beyond this share of clients touched, an increment costs more than a build of all.
 MOST_TOUCHED = 0.5
 
@@ -488,6 +498,47 @@ def _lay(con: duckdb.DuckDBPyConnection) -> None:
         " from base.core.fct_episode"
         " where client_key in (select client_key from touched)"
     )
+
+
+def lay_before(
+    con: duckdb.DuckDBPyConnection, snapshot: Path, kept: Path, as_of: date
+) -> None:
+    """Lay ``control.before_*``: what the last night counted by month (ADR 0070).
+
+    Of the tables that months are counted from, the rows of touched clients; what tells
+    whether months, clinics, instruments or methods came or went.
+
+    Args:
+        con: the working database, with ``control.touched_*``.
+        snapshot: the published night.
+        kept: its kept database.
+        as_of: its as-of date.
+    """
+    attach(con, snapshot, "base", read_only=True)
+    attach(con, kept, "base_kept", read_only=True)
+    try:
+        for table, of in COUNTED_BY_MONTH.items():
+            con.execute(
+                f"create table control.before_{table.split('.')[-1]} as"
+                f" select * from {table} where {of}_key in"
+                f" (select {of}_key from control.touched_{of})"
+            )
+        con.execute("create table control.before_run as select ?::date as as_of", [as_of])
+        con.execute(
+            "create table control.before_month as"
+            " select distinct month, is_partial from base.qi.completion_monthly"
+        )
+        con.execute(
+            "create table control.before_group as"
+            " select 'clinic' as kind, clinic_key as name from base.qi.completion_monthly"
+            " union select 'alliance', instrument from base.qi.alliance_monthly"
+            " union select 'outcome', instrument from base.qi.outcome_monthly"
+            " union select 'rupture', method || ' ' || instrument"
+            " from base.qi.rupture_repair_monthly"
+        )
+    finally:
+        con.execute("detach base")
+        con.execute("detach base_kept")
 
 
 def count_clients(snapshot: Path) -> int:

@@ -20,6 +20,7 @@ class ModelTexts:
         project: the folder of ``dbt_project.yml``.
         ref: the relation of a model or seed, by its name.
         source: the relation of a source's table, by schema and name.
+        is_increment: as on a night that computes the touched clients alone.
     """
 
     def __init__(
@@ -27,13 +28,15 @@ class ModelTexts:
         project: Path,
         ref: Callable[[str], str] = lambda name: name,
         source: Callable[[str, str], str] = lambda schema, name: f"{schema}.{name}",
+        *,
+        is_increment: bool = False,
     ) -> None:
         self._project = project
         self._environment = Environment(extensions=["jinja2.ext.do"])
         self._environment.globals.update(
             {
                 "adapter": self,
-                "is_increment": lambda: False,
+                "is_increment": lambda: is_increment,
                 "return": lambda said: said,
                 "ref": ref,
                 "source": source,

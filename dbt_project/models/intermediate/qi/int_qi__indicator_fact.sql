@@ -7,7 +7,7 @@ period as (
 ),
 
 forms as (
-    select * from {{ ref('int_qi__form_due') }} where form = 'alliance_client'
+    select * from {{ ref('int_form__due') }}
 ),
 
 ruptures as (
@@ -30,9 +30,9 @@ facts as (
     select
         'completion_alliance' as indicator,
         session_date as fact_date,
-        own_clinic,
+        coalesce(clinic_key, 'unknown') as own_clinic,
         client_key,
-        state = 'complete' as is_counted
+        alliance_client = 'complete' as is_counted
     from forms
     union all
     select

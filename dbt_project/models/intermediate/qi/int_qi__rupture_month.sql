@@ -5,7 +5,7 @@
 with
 
 months as (
-    select * from {{ ref('int_qi__month') }}
+    select * from {{ ref('int_qi__month') }} {{ where_moved('month') }}
 ),
 
 clinics as (
@@ -62,7 +62,9 @@ began as (
     from ruptures
     inner join episodes on ruptures.episode_key = episodes.episode_key
     cross join tonight
-    where ruptures.onset_date <= tonight.as_of
+    where
+        ruptures.onset_date <= tonight.as_of
+        {{ where_moved(month_of('ruptures.onset_date'), 'and') }}
 ),
 
 began_everywhere as (
@@ -90,7 +92,9 @@ scored as (
     from alliance
     inner join episodes on alliance.episode_key = episodes.episode_key
     cross join tonight
-    where alliance.session_date <= tonight.as_of
+    where
+        alliance.session_date <= tonight.as_of
+        {{ where_moved(month_of('alliance.session_date'), 'and') }}
 ),
 
 scored_everywhere as (

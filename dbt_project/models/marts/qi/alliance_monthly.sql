@@ -11,7 +11,7 @@
 with recursive
 
 months as (
-    select * from {{ ref('int_qi__month') }}
+    select * from {{ ref('int_qi__month') }} {{ where_moved('month') }}
 ),
 
 clinics as (
@@ -19,7 +19,7 @@ clinics as (
 ),
 
 alliance as (
-    select * from {{ ref('fct_alliance_session') }}
+    select * from {{ ref('fct_alliance_session') }} {{ where_moved(month_of('session_date')) }}
 ),
 
 sessions as (
@@ -39,7 +39,9 @@ scored as (
     from alliance
     inner join sessions on alliance.session_key = sessions.session_key
     cross join tonight
-    where sessions.session_date <= tonight.as_of
+    where
+        sessions.session_date <= tonight.as_of
+        {{ where_moved(month_of('sessions.session_date'), 'and') }}
 ),
 
 facts as (

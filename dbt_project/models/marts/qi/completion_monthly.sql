@@ -4,15 +4,31 @@
 with recursive
 
 months as (
-    select * from {{ ref('int_qi__month') }}
+    select * from {{ ref('int_qi__month') }} {{ where_moved('month') }}
 ),
 
 clinics as (
     select * from {{ ref('int_qi__clinic') }}
 ),
 
+tonight as (
+    select * from {{ source('control', 'run') }}
+),
+
+{% set forms = ['alliance_client', 'alliance_therapist', 'outcome_client'] -%}
 facts as (
-    select * from {{ ref('int_qi__form_due') }}
+    select
+        {{ month_of('due.session_date') }} as month,
+        coalesce(due.clinic_key, 'unknown') as own_clinic,
+        due.client_key,
+        {% for form in forms -%}
+        due.{{ form }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from {{ ref('int_form__due') }} as due
+    cross join tonight
+    where
+        due.session_date <= tonight.as_of
+        {{ where_moved(month_of('due.session_date'), 'and') }}
 ),
 
 everywhere as (
@@ -23,18 +39,35 @@ grouped as (
     select
         month,
         clinic_key,
-        form,
+        {% for form in forms -%}
+        {% for state in ['complete', 'invalid', 'none'] -%}
+        {{ counted(form ~ " = '" ~ state ~ "'") }} as {{ form }}_{{ state }},
+        {% endfor -%}
+        {% endfor -%}
         count(distinct client_key) as n_clients,
-        {{ counted() }} as n_sessions,
-        {{ counted("state = 'complete'") }} as n_complete,
-        {{ counted("state = 'invalid'") }} as n_invalid,
-        {{ counted("state = 'none'") }} as n_none
+        {{ counted() }} as n_sessions
     from everywhere
-    group by month, clinic_key, form
+    group by month, clinic_key
+),
+
+by_form as (
+    {% for form in forms -%}
+    select
+        month,
+        clinic_key,
+        '{{ form }}' as form,
+        n_clients,
+        n_sessions,
+        {{ form }}_complete as n_complete,
+        {{ form }}_invalid as n_invalid,
+        {{ form }}_none as n_none
+    from grouped
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
 ),
 
 forms as (
-    {% for form in ['alliance_client', 'alliance_therapist', 'outcome_client'] -%}
+    {% for form in forms -%}
     select '{{ form }}' as form
     {{ 'union all' if not loop.last }}
     {% endfor %}
@@ -54,17 +87,17 @@ spine as (
 counted as (
     select
         spine.*,
-        coalesce(grouped.n_clients, 0) as n_clients,
-        coalesce(grouped.n_sessions, 0) as n_sessions,
-        coalesce(grouped.n_complete, 0) as n_complete,
-        coalesce(grouped.n_invalid, 0) as n_invalid,
-        coalesce(grouped.n_none, 0) as n_none
+        coalesce(by_form.n_clients, 0) as n_clients,
+        coalesce(by_form.n_sessions, 0) as n_sessions,
+        coalesce(by_form.n_complete, 0) as n_complete,
+        coalesce(by_form.n_invalid, 0) as n_invalid,
+        coalesce(by_form.n_none, 0) as n_none
     from spine
-    left join grouped
+    left join by_form
         on
-            spine.month = grouped.month
-            and spine.clinic_key = grouped.clinic_key
-            and spine.form = grouped.form
+            spine.month = by_form.month
+            and spine.clinic_key = by_form.clinic_key
+            and spine.form = by_form.form
 ),
 
 {% set keys = ['month', 'clinic_key', 'form'] %}

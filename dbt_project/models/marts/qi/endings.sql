@@ -4,7 +4,7 @@
 with recursive
 
 months as (
-    select * from {{ ref('int_qi__month') }}
+    select * from {{ ref('int_qi__month') }} {{ where_moved('month') }}
 ),
 
 clinics as (
@@ -35,7 +35,9 @@ facts as (
     from episodes
     cross join tonight
     left join cohorts on episodes.episode_key = cohorts.episode_key
-    where episodes.closed_on <= tonight.as_of
+    where
+        episodes.closed_on <= tonight.as_of
+        {{ where_moved(month_of('episodes.closed_on'), 'and') }}
 ),
 
 everywhere as (

@@ -4,7 +4,7 @@
 with recursive
 
 months as (
-    select * from {{ ref('int_qi__month') }}
+    select * from {{ ref('int_qi__month') }} {{ where_moved('month') }}
 ),
 
 clinics as (
@@ -44,7 +44,9 @@ facts as (
         on
             episodes.episode_key = outcomes.episode_key
             and instruments.instrument = outcomes.instrument
-    where episodes.closed_on <= tonight.as_of
+    where
+        episodes.closed_on <= tonight.as_of
+        {{ where_moved(month_of('episodes.closed_on'), 'and') }}
 ),
 
 everywhere as (

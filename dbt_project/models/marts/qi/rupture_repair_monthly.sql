@@ -4,7 +4,7 @@
 with recursive
 
 counted as (
-    select * from {{ ref('int_qi__rupture_month') }}
+    select * from {{ ref('int_qi__rupture_month') }} {{ where_moved('month') }}
 ),
 
 {% set keys = ['month', 'clinic_key', 'method', 'instrument', 'lead_component'] %}
