@@ -101,43 +101,55 @@ scored_everywhere as (
     {{ at_clinic_and_all('scored') }}
 ),
 
+scored_people as (
+    select
+        month,
+        clinic_key,
+        instrument,
+        client_key,
+        {{ counted() }} as n_scored_sessions
+    from scored_everywhere
+    group by month, clinic_key, instrument, client_key
+),
+
 scored_grouped as (
     select
         month,
         clinic_key,
         instrument,
-        {{ counted() }} as n_scored_sessions
-    from scored_everywhere
+        {{ counted() }} as n_clients,
+        cast(sum(n_scored_sessions) as integer) as n_scored_sessions
+    from scored_people
     group by month, clinic_key, instrument
 ),
 
-people as (
-    select
-        scored_everywhere.month,
-        scored_everywhere.clinic_key,
-        pairs.method,
-        scored_everywhere.instrument,
-        scored_everywhere.client_key
-    from scored_everywhere
-    inner join pairs on scored_everywhere.instrument = pairs.instrument
-    union
-    select
-        month,
-        clinic_key,
-        method,
-        instrument,
-        client_key
+-- Who has a rupture in a month without a score in it; the others are counted above, once
+-- for all methods.
+unscored_people as (
+    select distinct
+        began_everywhere.month,
+        began_everywhere.clinic_key,
+        began_everywhere.method,
+        began_everywhere.instrument,
+        began_everywhere.client_key
     from began_everywhere
+    left join scored_people
+        on
+            began_everywhere.month = scored_people.month
+            and began_everywhere.clinic_key = scored_people.clinic_key
+            and began_everywhere.instrument = scored_people.instrument
+            and began_everywhere.client_key = scored_people.client_key
+    where scored_people.client_key is null
 ),
 
-people_grouped as (
+unscored_grouped as (
     select
         month,
         clinic_key,
         method,
         instrument,
-        count(*) as n_clients
-    from people
+        {{ counted() }} as n_clients
+    from unscored_people
     group by month, clinic_key, method, instrument
 ),
 
@@ -184,7 +196,8 @@ spine as (
 final as (
     select
         spine.*,
-        coalesce(people_grouped.n_clients, 0) as n_clients,
+        coalesce(scored_grouped.n_clients, 0) + coalesce(unscored_grouped.n_clients, 0)
+            as n_clients,
         coalesce(scored_grouped.n_scored_sessions, 0) as n_scored_sessions,
         coalesce(grouped.n_ruptures, 0) as n_ruptures,
         coalesce(grouped.n_likely, 0) as n_likely,
@@ -196,12 +209,12 @@ final as (
         coalesce(grouped.n_unresolved_at_close, 0) as n_unresolved_at_close,
         grouped.median_sessions_to_repair
     from spine
-    left join people_grouped
+    left join unscored_grouped
         on
-            spine.month = people_grouped.month
-            and spine.clinic_key = people_grouped.clinic_key
-            and spine.method = people_grouped.method
-            and spine.instrument = people_grouped.instrument
+            spine.month = unscored_grouped.month
+            and spine.clinic_key = unscored_grouped.clinic_key
+            and spine.method = unscored_grouped.method
+            and spine.instrument = unscored_grouped.instrument
     left join scored_grouped
         on
             spine.month = scored_grouped.month

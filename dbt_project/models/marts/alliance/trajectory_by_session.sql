@@ -1,6 +1,7 @@
 -- Goal, task, bond and total by session number, for trauma-focused and other episodes:
 -- so that a slow start in trust can be seen as what is to be expected. Small cells hidden.
 -- Rule: measurement.md H
+{% set parts = ['total', 'goal', 'task', 'bond'] -%}
 with
 
 sessions as (
@@ -8,41 +9,68 @@ sessions as (
 ),
 
 episodes as (
-    select * from {{ ref('fct_episode') }}
+    select
+        episode_key,
+        client_key,
+        case
+            when trauma_focused then 'true'
+            when not trauma_focused then 'false'
+            else 'unknown'
+        end as focus,
+        count(*) over (partition by client_key) = 1 as is_only
+    from {{ ref('fct_episode') }}
 ),
 
 scores as (
-    {% for part in ['total', 'goal', 'task', 'bond'] -%}
     select
-        sessions.episode_key,
+        episodes.focus,
+        episodes.is_only,
         sessions.instrument,
-        '{{ part }}' as component,
         sessions.session_number,
-        sessions.client_{{ part }} as score
+        {% for part in parts -%}
+        sessions.client_{{ part }} as {{ part }},
+        {% endfor -%}
+        case when not episodes.is_only then episodes.client_key end as client_of_many
     from sessions
-    where sessions.client_{{ part }} is not null
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
+    inner join episodes on sessions.episode_key = episodes.episode_key
+),
+
+-- An episode has a session number once. A client of one episode is counted by it: to tell
+-- all clients apart would cost more than the rest.
+grouped as (
+    select
+        focus,
+        instrument,
+        session_number,
+        {% for part in parts -%}
+        count({{ part }}) as {{ part }}_episodes,
+        count({{ part }}) filter (where is_only)
+        + count(distinct case when {{ part }} is not null then client_of_many end)
+            as {{ part }}_clients,
+        {{ mean_of_many(part) }} as {{ part }}_mean,
+        {{ sd_of_many(part) }} as {{ part }}_sd,
+        {{ median_of(part) }} as {{ part }}_median{{ ',' if not loop.last }}
+        {% endfor %}
+    from scores
+    group by focus, instrument, session_number
 ),
 
 cells as (
+    {% for part in parts -%}
     select
-        case
-            when episodes.trauma_focused then 'true'
-            when not episodes.trauma_focused then 'false'
-            else 'unknown'
-        end as focus,
-        scores.instrument,
-        scores.component,
-        scores.session_number,
-        count(distinct scores.episode_key) as n_episodes,
-        count(distinct episodes.client_key) as n_clients,
-        {{ mean_of_many('scores.score') }} as mean_score,
-        {{ sd_of_many('scores.score') }} as sd_score,
-        {{ median_of('scores.score') }} as median_score
-    from scores
-    inner join episodes on scores.episode_key = episodes.episode_key
-    group by focus, scores.instrument, scores.component, scores.session_number
+        focus,
+        instrument,
+        '{{ part }}' as component,
+        session_number,
+        {{ part }}_episodes as n_episodes,
+        {{ part }}_clients as n_clients,
+        {{ part }}_mean as mean_score,
+        {{ part }}_sd as sd_score,
+        {{ part }}_median as median_score
+    from grouped
+    where {{ part }}_episodes > 0
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
 ),
 
 judged as (

@@ -60,25 +60,35 @@ groups as (
     from members
 ),
 
+of_client as (
+    select
+        indicator,
+        client_key,
+        {{ counted('is_counted') }} as numerator,
+        {{ counted() }} as denominator
+    from facts
+    group by indicator, client_key
+),
+
 grouped as (
     select
         members.dimension,
         members.group_value,
-        facts.indicator,
-        count(distinct facts.client_key) as n_clients,
-        {{ counted('facts.is_counted') }} as numerator,
-        {{ counted() }} as denominator
-    from facts
-    inner join members on facts.client_key = members.client_key
-    group by members.dimension, members.group_value, facts.indicator
+        of_client.indicator,
+        {{ counted() }} as n_clients,
+        cast(sum(of_client.numerator) as integer) as numerator,
+        cast(sum(of_client.denominator) as integer) as denominator
+    from of_client
+    inner join members on of_client.client_key = members.client_key
+    group by members.dimension, members.group_value, of_client.indicator
 ),
 
 overall as (
     select
         indicator,
-        count(distinct client_key) as n_clients,
-        {{ share_of(counted('is_counted'), 'count(*)') }} as overall_value
-    from facts
+        {{ counted() }} as n_clients,
+        {{ share_of('sum(numerator)', 'sum(denominator)') }} as overall_value
+    from of_client
     group by indicator
 ),
 

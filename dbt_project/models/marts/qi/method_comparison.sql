@@ -7,7 +7,11 @@ cohorts as (
 ),
 
 episodes as (
-    select * from {{ ref('fct_episode') }}
+    select
+        episode_key,
+        client_key,
+        count(*) over (partition by client_key) = 1 as is_only
+    from {{ ref('fct_episode') }}
 ),
 
 methods as (
@@ -18,7 +22,8 @@ assessed as (
     select
         cohorts.method,
         cohorts.episode_key,
-        episodes.client_key,
+        episodes.is_only,
+        case when not episodes.is_only then episodes.client_key end as client_of_many,
         cohorts.n_ruptures > 0 as has_rupture
     from cohorts
     inner join episodes on cohorts.episode_key = episodes.episode_key
@@ -40,11 +45,12 @@ pairs as (
     inner join methods as second on first.method < second.method
 ),
 
+-- A client of one episode is counted by it: to tell all clients apart costs more than the rest.
 compared as (
     select
         a.method as method_a,
         b.method as method_b,
-        count(distinct a.client_key) as n_clients,
+        count(*) filter (where a.is_only) + count(distinct a.client_of_many) as n_clients,
         {{ counted() }} as n_episodes,
         {{ counted('a.has_rupture and b.has_rupture') }} as n_both,
         {{ counted('a.has_rupture and not b.has_rupture') }} as n_a_only,
