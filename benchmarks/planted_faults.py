@@ -234,6 +234,7 @@ class Statements:
         con.execute(f"attach '{candidate_path(settings)}' as pub")
         con.execute(f"attach '{kept_tonight_path(settings)}' as kept")
         con.execute("create schema if not exists kept.finding")
+        con.execute("create schema if not exists kept.form")
         con.execute(f"attach '{self.folder / 'seeds.duckdb'}' as old (read_only)")
         for schema in ("seed", "staging", "intermediate"):
             con.execute(f"create schema if not exists {schema}")

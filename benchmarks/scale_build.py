@@ -111,11 +111,12 @@ def measure(settings: Settings, as_of: date, *, with_bare: bool) -> dict[str, An
 
 
 def keep(found: dict[str, Any]) -> None:
-    """Keep the figures of this size beside those of other sizes."""
+    """Keep the figures of this size beside those of other sizes: of sessions, and items."""
     file = RESULTS / "scale_build.json"
     before = json.loads(file.read_text("utf-8"))["sizes"] if file.exists() else {}
-    sizes = before | {str(found["sessions"]): found}
-    save("scale_build", {"sizes": {n: sizes[n] for n in sorted(sizes, key=int)}})
+    sizes = before | {f"{found['sessions']} {found['items']}": found}
+    in_order = sorted(sizes, key=lambda size: [int(n) for n in size.split()])
+    save("scale_build", {"sizes": {size: sizes[size] for size in in_order}})
 
 
 class Spill(threading.Thread):
@@ -243,6 +244,7 @@ def run_bare(settings: Settings, models: list[tuple[str, str, float]]) -> None:
         con.execute("create schema if not exists staging")
         con.execute("create schema if not exists intermediate")
         con.execute("create schema if not exists kept.finding")
+        con.execute("create schema if not exists kept.form")
         used = {}
         for name, sql, _ in models:
             before = time.process_time()

@@ -24,12 +24,12 @@
 {%- endmacro %}
 
 {#
-    Narrows rows to the months whose numbers may have moved (ADR 0070); those of the others
-    stand as they were published. dbt learns of the table when it parses, whatever tonight is.
+    Narrows rows to the months that a monthly table counts anew (ADR 0070); the others stand
+    as they were published. dbt learns of the table when it parses, whatever tonight is.
 #}
-{% macro where_moved(month, word='where') -%}
+{% macro where_moved(mart, month, word='where') -%}
     {%- set moved = ref('int_qi__moved_month') if not execute or is_increment() -%}
     {%- if is_increment() -%}
-    {{ word }} {{ month }} in (select month from {{ moved }})
+    {{ word }} {{ month }} in (select month from {{ moved }} where mart = '{{ mart }}')
     {%- endif -%}
 {%- endmacro %}

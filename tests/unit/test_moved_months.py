@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from conftest import ROOT
-from rapport.warehouse.increment import COUNTED_BY_MONTH, lay_before
+from rapport.warehouse.increment import COUNTED_BY_MONTH, MONTHLY, lay_before
 from rapport.warehouse.rendered import ModelTexts
 
 TABLES = {name.rpartition(".")[2]: name for name in COUNTED_BY_MONTH}
@@ -60,7 +60,7 @@ create table base.qi.rupture_repair_monthly as select 'm1' as method, 'WAI-SR' a
 """
 CONTROL = """
 create schema control;
-create table control.touched_client as select 'p_touched' as client_key;
+create table control.touched_client as select unnest(['p_touched', 'p_new']) as client_key;
 create table control.touched_episode as
     select episode_key from base.core.fct_episode where client_key = 'p_touched';
 """
@@ -71,67 +71,99 @@ create table int_qi__clinic as
     select distinct clinic_key from base.qi.completion_monthly;
 """
 ALL = {1, 2, 3, 4, 5, 6}
+ALLIANCE, COMPLETION, ENDINGS, OUTCOMES, RUPTURES = MONTHLY
 # What became of the night's tables, and the months that are counted anew for it.
 CASES = {
-    "nothing": ("", set()),
+    "nothing": ("", {}),
     "another client's rows are not looked at": (
-        "update fct_session set status = 'no_show' where client_key = 'p_quiet'", set()
+        "update fct_session set status = 'no_show' where client_key = 'p_quiet'", {}
     ),
     "a session moved": (
         "update fct_session set session_date = '2026-05-04' where session_key = 's1'",
-        {1, 5},
+        {ALLIANCE: {1, 5}},
     ),
-    "a session went": ("delete from fct_session where session_key = 's2'", {3}),
+    "a session went": (
+        "delete from fct_session where session_key = 's2'", {ALLIANCE: {3}}
+    ),
+    "a session's episode is counted elsewhere": (
+        "update fct_session set episode_key = 'e_closed' where session_key = 's2'", {}
+    ),
     "a form came late": (
         "update int_form__due set outcome_client = 'complete' where month(session_date) = 1",
-        {1},
+        {COMPLETION: {1}},
     ),
     "one of two forms of a day is valid now": (
-        "update int_form__due set alliance_client = 'complete'", {3}
+        "update int_form__due set alliance_client = 'complete'", {COMPLETION: {3}}
     ),
-    "one of two sessions of a day is due no more": (
-        "insert into int_form__due from int_form__due where alliance_client = 'none'", {3}
+    "a second session of a day is due alike": (
+        "insert into int_form__due from int_form__due where alliance_client = 'none'",
+        {COMPLETION: {3}},
     ),
     "a score was corrected": (
-        "update fct_alliance_session set client_total = 5 where session_key = 's1'", {1}
+        "update fct_alliance_session set client_total = 5 where session_key = 's1'",
+        {ALLIANCE: {1}, RUPTURES: {1}},
     ),
-    "a rupture was repaired": ("update fct_rupture set status = 'resolved'", {3}),
+    "a rupture was repaired": (
+        "update fct_rupture set status = 'resolved'", {RUPTURES: {3}}
+    ),
     "an open episode went on": (
         "update fct_episode set n_attended = 9 where episode_key = 'e_open';"
-        "update fct_episode_outcome set change = 9 where episode_key = 'e_open'", set()
+        "update fct_episode_outcome set change = 9 where episode_key = 'e_open'", {}
+    ),
+    "a closed episode had one session more": (
+        "update fct_episode set n_attended = 9 where episode_key = 'e_closed'",
+        {ENDINGS: {2}},
     ),
     "a closed episode's outcome is another": (
-        "update fct_episode_outcome set change = 9 where episode_key = 'e_closed'", {2}
+        "update fct_episode_outcome set change = 9 where episode_key = 'e_closed'",
+        {OUTCOMES: {2}},
     ),
     "a closed episode's pattern is another": (
         "update rupture_cohort set pattern = 'repaired' where episode_key = 'e_closed'",
-        {2},
+        {ENDINGS: {2}},
     ),
     "an episode was closed on another day": (
         "update fct_episode set closed_on = '2026-04-02' where episode_key = 'e_closed'",
-        {2, 4},
+        {ENDINGS: {2, 4}, OUTCOMES: {2, 4}},
     ),
     "an episode is another clinic's": (
-        "update fct_episode set clinic_key = 'k2' where episode_key = 'e_open'", {1, 3}
+        "update fct_episode set clinic_key = 'k2' where episode_key = 'e_open'",
+        {RUPTURES: {1, 3}},
     ),
     "an episode went to another client": (
-        "update fct_episode set client_key = 'p_new' where episode_key = 'e_open'", {1, 3}
+        "update fct_episode set client_key = 'p_new' where episode_key = 'e_open'",
+        {RUPTURES: {1, 3}},
     ),
     "a month is settled": (
-        "update int_qi__month set is_partial = false where month = '2026-04-01'", {4}
+        "update int_qi__month set is_partial = false where month = '2026-04-01'",
+        {mart: {4} for mart in MONTHLY},
     ),
     "a month is shown no more": (
-        "delete from int_qi__month where month = '2026-01-01'", {1}
+        "delete from int_qi__month where month = '2026-01-01'",
+        {mart: {1} for mart in MONTHLY},
     ),
-    "a clinic opened": ("insert into int_qi__clinic values ('k2')", ALL),
+    "a clinic opened": (
+        "insert into int_qi__clinic values ('k2')", dict.fromkeys(MONTHLY, ALL)
+    ),
     "an instrument is new": (
-        "update fct_alliance_session set instrument = 'SRS' where session_key = 's3'", ALL
+        "update fct_alliance_session set instrument = 'SRS' where session_key = 's3'",
+        {ALLIANCE: ALL},
     ),
-    "an outcome is measured no more": ("delete from fct_episode_outcome", ALL),
+    "an outcome is measured no more": (
+        "delete from fct_episode_outcome", {OUTCOMES: ALL}
+    ),
     "a method is new": (
-        "insert into rupture_cohort values ('e_quiet', 'm2', 'WAI-SR', 'pending')", ALL
+        "insert into rupture_cohort values ('e_quiet', 'm2', 'WAI-SR', 'pending')",
+        {RUPTURES: ALL},
     ),
 }  # fmt: skip
+
+
+def by_mart(rows) -> dict[str, set[int]]:
+    found = dict.fromkeys(MONTHLY, frozenset())
+    for mart, month in rows:
+        found[mart] |= {month.month}
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +179,7 @@ def night(tmp_path_factory) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize(("became", "months"), CASES.values(), ids=CASES)
 def test_only_the_months_that_something_happened_to_are_counted_anew(
-    night, became: str, months: set[int]
+    night, became: str, months: dict[str, set[int]]
 ) -> None:
     texts = ModelTexts(ROOT / "dbt_project", is_increment=True)
     with duckdb.connect() as con:
@@ -162,7 +194,8 @@ def test_only_the_months_that_something_happened_to_are_counted_anew(
         lay_before(con, *night, date(2026, 6, 10))
         con.execute(became)
         found = con.execute(texts.model("int_qi__moved_month")).fetchall()
-    assert {month.month for (month,) in found} == months | {6}
+    expected = {mart: months.get(mart, set()) | {6} for mart in MONTHLY}
+    assert by_mart(found) == expected
 
 
 def test_a_build_of_all_counts_every_month(night) -> None:
@@ -174,4 +207,4 @@ def test_a_build_of_all_counts_every_month(night) -> None:
         for name, published in TABLES.items():
             con.execute(f"create table {name} as from {published}")
         found = con.execute(texts.model("int_qi__moved_month")).fetchall()
-    assert {month.month for (month,) in found} == ALL
+    assert by_mart(found) == dict.fromkeys(MONTHLY, ALL)

@@ -6,7 +6,9 @@
 {% macro delete_touched(relation) -%}
     {%- if model.config.meta.get('replaced_by') == 'month' %}
         delete from {{ relation }}
-        where month in (select month from {{ ref('int_qi__moved_month') }});
+        where month in (
+            select month from {{ ref('int_qi__moved_month') }} where mart = '{{ relation.identifier }}'
+        );
     {%- endif -%}
     {%- for column, keys in {
         'client_key': ['client'],

@@ -392,7 +392,9 @@ def lay_control(
         "control.setting",
         "name varchar, number double, text varchar",
         [
-            (name, None, value) if isinstance(value, str) else (name, value, None)
+            (name, None, value)
+            if isinstance(value, str)
+            else (name, None if value is None else float(value), None)
             for name, value in settings.measurement().items()
         ],
     )

@@ -58,6 +58,13 @@ COUNTED_BY_MONTH = {
     "base.outcomes.fct_episode_outcome": "episode",
     "base_kept.form.int_form__due": "client",
 }
+MONTHLY = [
+    "alliance_monthly",
+    "completion_monthly",
+    "endings",
+    "outcome_monthly",
+    "rupture_repair_monthly",
+]
 # Beyond this share of clients touched, an increment costs more than a build of all.
 MOST_TOUCHED = 0.5
 
@@ -530,11 +537,13 @@ def lay_before(
         )
         con.execute(
             "create table control.before_group as"
-            " select 'clinic' as kind, clinic_key as name from base.qi.completion_monthly"
-            " union select 'alliance', instrument from base.qi.alliance_monthly"
-            " union select 'outcome', instrument from base.qi.outcome_monthly"
-            " union select 'rupture', method || ' ' || instrument"
-            " from base.qi.rupture_repair_monthly"
+            " select mart, clinic_key as name from base.qi.completion_monthly"
+            " cross join unnest(?) as monthly (mart)"
+            " union select 'alliance_monthly', instrument from base.qi.alliance_monthly"
+            " union select 'outcome_monthly', instrument from base.qi.outcome_monthly"
+            " union select 'rupture_repair_monthly', method || ' ' || instrument"
+            " from base.qi.rupture_repair_monthly",
+            [MONTHLY],
         )
     finally:
         con.execute("detach base")

@@ -1,15 +1,25 @@
--- The months of which a monthly number may differ from the night that tonight builds on: one
--- in which a counted row of a touched client differs, one that is shown or settled anew, and
--- all of them when a clinic, an instrument or a method came or went. A build of all counts
--- every month.
+-- The months that a monthly table counts anew tonight: in which something that it counts
+-- differs for a touched client from the night that tonight builds on; which are shown or
+-- settled anew; and all of them when a clinic, an instrument or a method came or went. A
+-- build of all counts every month.
 -- Rule: ADR 70; quality_improvement.md 1.4, 1.5
-{% set of_client = ['fct_session', 'fct_episode', 'fct_rupture'] -%}
-{% set of_episode = ['fct_alliance_session', 'fct_episode_outcome', 'rupture_cohort'] -%}
-{% set due = [
-    'client_key', 'clinic_key', 'session_date', 'alliance_client', 'alliance_therapist',
-    'outcome_client',
+{% set marts = [
+    'alliance_monthly', 'completion_monthly', 'endings', 'outcome_monthly',
+    'rupture_repair_monthly',
 ] -%}
-{% set tables = of_client + of_episode + ['int_form__due'] -%}
+{% set tables = {
+    'fct_session': ['session_key', 'client_key', 'clinic_key', 'status', 'session_date'],
+    'fct_episode': ['*'],
+    'fct_rupture': ['*'],
+    'fct_alliance_session': ['*'],
+    'fct_episode_outcome': ['*'],
+    'rupture_cohort': ['episode_key', 'method', 'pattern'],
+    'int_form__due': [
+        'client_key', 'clinic_key', 'session_date', 'alliance_client', 'alliance_therapist',
+        'outcome_client',
+    ],
+} -%}
+{% set of_client = ['fct_session', 'fct_episode', 'fct_rupture', 'int_form__due'] -%}
 with
 
 months as (
@@ -26,9 +36,20 @@ clinics as (
 ),
 
 {% endfor -%}
+marts as (
+    {% for mart in marts -%}
+    select '{{ mart }}' as mart
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
 {% if not is_increment() -%}
 final as (
-    select month from months
+    select
+        marts.mart,
+        months.month
+    from marts
+    cross join months
 )
 {%- else -%}
 touched_client as (
@@ -41,33 +62,35 @@ touched_episode as (
     where client_key in (select client_key from touched_client)
 ),
 
-{% for table in tables -%}
+{% for table, columns in tables.items() -%}
+{% set kept = columns | join(', ') -%}
+{% set is_due = table == 'int_form__due' -%}
 {{ table }}_before as (
-    {% if table == 'int_form__due' -%}
     select
-        {{ due | join(', ') }},
+        {{ kept }}
+        {%- if is_due %},
         count(*) as n_rows
+        {%- endif %}
     from {{ source('control', 'before_' ~ table) }}
-    group by {{ due | join(', ') }}
-    {%- else -%}
-    select * from {{ source('control', 'before_' ~ table) }}
+    {%- if is_due %}
+    group by {{ kept }}
     {%- endif %}
 ),
 
 {{ table }}_now as (
-    {% if table == 'int_form__due' -%}
     select
-        {{ due | join(', ') }},
+        {{ kept }}
+        {%- if is_due %},
         count(*) as n_rows
+        {%- endif %}
     from {{ table }}_all
-    where client_key in (select client_key from touched_client)
-    group by {{ due | join(', ') }}
-    {%- elif table in of_client -%}
-    select * from {{ table }}_all
+    {% if table in of_client -%}
     where client_key in (select client_key from touched_client)
     {%- else -%}
-    select * from {{ table }}_all
     where episode_key in (select episode_key from touched_episode)
+    {%- endif -%}
+    {%- if is_due %}
+    group by {{ kept }}
     {%- endif %}
 ),
 
@@ -76,56 +99,94 @@ touched_episode as (
 ),
 
 {% endfor -%}
--- An episode that came, went, or is another client's or clinic's moves all that it counts in.
-placed_before as (
+-- Whose an episode is: another client's or clinic's, it moves all that is counted by it.
+{% for night in ['before', 'now'] -%}
+owner_{{ night }} as (
     select
         episode_key,
         client_key,
         clinic_key
-    from fct_episode_before
+    from fct_episode_{{ night }}
 ),
 
-placed_now as (
+closing_{{ night }} as (
     select
         episode_key,
         client_key,
-        clinic_key
-    from fct_episode_now
+        clinic_key,
+        closed_on
+    from fct_episode_{{ night }}
 ),
 
-placed_changed as (
-    {{ rows_apart('placed_before', 'placed_now') }}
+{% endfor -%}
+owner_changed as (
+    {{ rows_apart('owner_before', 'owner_now') }}
 ),
 
-closed_changed as (
-    select episode_key from fct_episode_changed
-    union
-    select episode_key from fct_episode_outcome_changed
-    union
-    select episode_key from rupture_cohort_changed
+closing_changed as (
+    {{ rows_apart('closing_before', 'closing_now') }}
 ),
 
-counted_days as (
-    select session_date as day from fct_session_changed
+counted as (
+    select
+        'alliance_monthly' as mart,
+        session_date as day
+    from fct_session_changed
     union all
-    select session_date as day from int_form__due_changed
+    select
+        'alliance_monthly' as mart,
+        session_date as day
+    from fct_alliance_session_changed
     union all
-    select session_date as day from fct_alliance_session_changed
+    select
+        'completion_monthly' as mart,
+        session_date as day
+    from int_form__due_changed
     union all
-    select onset_date as day from fct_rupture_changed
+    select
+        'endings' as mart,
+        closed_on as day
+    from fct_episode_changed
+    union all
+    select
+        'outcome_monthly' as mart,
+        closed_on as day
+    from closing_changed
+    union all
+    select
+        'rupture_repair_monthly' as mart,
+        session_date as day
+    from fct_alliance_session_changed
+    union all
+    select
+        'rupture_repair_monthly' as mart,
+        onset_date as day
+    from fct_rupture_changed
     {% for night in ['before', 'now'] -%}
     union all
-    select closed_on as day
+    select
+        'endings' as mart,
+        closed_on as day
     from fct_episode_{{ night }}
-    where episode_key in (select episode_key from closed_changed)
+    where episode_key in (select episode_key from rupture_cohort_changed)
     union all
-    select session_date as day
+    select
+        'outcome_monthly' as mart,
+        closed_on as day
+    from fct_episode_{{ night }}
+    where episode_key in (select episode_key from fct_episode_outcome_changed)
+    union all
+    select
+        'rupture_repair_monthly' as mart,
+        session_date as day
     from fct_alliance_session_{{ night }}
-    where episode_key in (select episode_key from placed_changed)
+    where episode_key in (select episode_key from owner_changed)
     union all
-    select onset_date as day
+    select
+        'rupture_repair_monthly' as mart,
+        onset_date as day
     from fct_rupture_{{ night }}
-    where episode_key in (select episode_key from placed_changed)
+    where episode_key in (select episode_key from owner_changed)
     {% endfor %}
 ),
 
@@ -147,37 +208,39 @@ months_changed as (
     {{ rows_apart('months_before', 'months_now') }}
 ),
 
+-- What each table has a row for in every month.
 groups_before as (
     select
-        kind,
+        mart,
         name
     from {{ source('control', 'before_group') }}
 ),
 
 groups_now as (
     select
-        'clinic' as kind,
-        clinic_key as name
-    from clinics
+        marts.mart,
+        clinics.clinic_key as name
+    from marts
+    cross join clinics
     union
     select
-        'alliance' as kind,
+        'alliance_monthly' as mart,
         instrument as name
     from fct_alliance_session_all
     union
     select
-        'outcome' as kind,
+        'outcome_monthly' as mart,
         instrument as name
     from fct_episode_outcome_all
     union
     select
-        'rupture' as kind,
+        'rupture_repair_monthly' as mart,
         method || ' ' || instrument as name
     from rupture_cohort_all
     where instrument is not null
     union
     select
-        'rupture' as kind,
+        'rupture_repair_monthly' as mart,
         method || ' ' || instrument as name
     from fct_rupture_all
     where rater = 'client'
@@ -188,25 +251,38 @@ groups_changed as (
 ),
 
 final as (
-    select {{ month_of('day') }} as month
-    from counted_days
+    select
+        mart,
+        {{ month_of('day') }} as month
+    from counted
     where day is not null
     union
-    select month from months_changed
+    select
+        marts.mart,
+        months_changed.month
+    from marts
+    cross join months_changed
     union
     -- A row may have been dated after the last night's as-of date.
-    select months.month
-    from months
+    select
+        marts.mart,
+        months.month
+    from marts
+    cross join months
     cross join {{ source('control', 'before_run') }} as before_run
     where months.month >= {{ month_of('before_run.as_of') }}
     union
-    select months.month
-    from months
-    cross join groups_changed
+    select
+        groups_changed.mart,
+        months.month
+    from groups_changed
+    cross join months
     union
-    select months_before.month
-    from months_before
-    cross join groups_changed
+    select
+        groups_changed.mart,
+        months_before.month
+    from groups_changed
+    cross join months_before
 )
 {%- endif %}
 

@@ -5,7 +5,7 @@
 with
 
 months as (
-    select * from {{ ref('int_qi__month') }} {{ where_moved('month') }}
+    select * from {{ ref('int_qi__month') }} {{ where_moved('rupture_repair_monthly', 'month') }}
 ),
 
 clinics as (
@@ -64,7 +64,7 @@ began as (
     cross join tonight
     where
         ruptures.onset_date <= tonight.as_of
-        {{ where_moved(month_of('ruptures.onset_date'), 'and') }}
+        {{ where_moved('rupture_repair_monthly', month_of('ruptures.onset_date'), 'and') }}
 ),
 
 began_everywhere as (
@@ -94,7 +94,7 @@ scored as (
     cross join tonight
     where
         alliance.session_date <= tonight.as_of
-        {{ where_moved(month_of('alliance.session_date'), 'and') }}
+        {{ where_moved('rupture_repair_monthly', month_of('alliance.session_date'), 'and') }}
 ),
 
 scored_everywhere as (

@@ -11,7 +11,7 @@
 with recursive
 
 months as (
-    select * from {{ ref('int_qi__month') }} {{ where_moved('month') }}
+    select * from {{ ref('int_qi__month') }} {{ where_moved('alliance_monthly', 'month') }}
 ),
 
 clinics as (
@@ -19,7 +19,7 @@ clinics as (
 ),
 
 alliance as (
-    select * from {{ ref('fct_alliance_session') }} {{ where_moved(month_of('session_date')) }}
+    select * from {{ ref('fct_alliance_session') }} {{ where_moved('alliance_monthly', month_of('session_date')) }}
 ),
 
 sessions as (
@@ -41,7 +41,7 @@ scored as (
     cross join tonight
     where
         sessions.session_date <= tonight.as_of
-        {{ where_moved(month_of('sessions.session_date'), 'and') }}
+        {{ where_moved('alliance_monthly', month_of('sessions.session_date'), 'and') }}
 ),
 
 facts as (

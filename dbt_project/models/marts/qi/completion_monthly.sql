@@ -4,7 +4,7 @@
 with recursive
 
 months as (
-    select * from {{ ref('int_qi__month') }} {{ where_moved('month') }}
+    select * from {{ ref('int_qi__month') }} {{ where_moved('completion_monthly', 'month') }}
 ),
 
 clinics as (
@@ -28,7 +28,7 @@ facts as (
     cross join tonight
     where
         due.session_date <= tonight.as_of
-        {{ where_moved(month_of('due.session_date'), 'and') }}
+        {{ where_moved('completion_monthly', month_of('due.session_date'), 'and') }}
 ),
 
 everywhere as (

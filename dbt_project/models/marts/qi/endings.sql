@@ -4,7 +4,7 @@
 with recursive
 
 months as (
-    select * from {{ ref('int_qi__month') }} {{ where_moved('month') }}
+    select * from {{ ref('int_qi__month') }} {{ where_moved('endings', 'month') }}
 ),
 
 clinics as (
@@ -37,7 +37,7 @@ facts as (
     left join cohorts on episodes.episode_key = cohorts.episode_key
     where
         episodes.closed_on <= tonight.as_of
-        {{ where_moved(month_of('episodes.closed_on'), 'and') }}
+        {{ where_moved('endings', month_of('episodes.closed_on'), 'and') }}
 ),
 
 everywhere as (

@@ -4,7 +4,7 @@
 with recursive
 
 months as (
-    select * from {{ ref('int_qi__month') }} {{ where_moved('month') }}
+    select * from {{ ref('int_qi__month') }} {{ where_moved('outcome_monthly', 'month') }}
 ),
 
 clinics as (
@@ -46,7 +46,7 @@ facts as (
             and instruments.instrument = outcomes.instrument
     where
         episodes.closed_on <= tonight.as_of
-        {{ where_moved(month_of('episodes.closed_on'), 'and') }}
+        {{ where_moved('outcome_monthly', month_of('episodes.closed_on'), 'and') }}
 ),
 
 everywhere as (

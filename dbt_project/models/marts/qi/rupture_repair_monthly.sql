@@ -4,7 +4,7 @@
 with recursive
 
 counted as (
-    select * from {{ ref('int_qi__rupture_month') }} {{ where_moved('month') }}
+    select * from {{ ref('int_qi__rupture_month') }} {{ where_moved('rupture_repair_monthly', 'month') }}
 ),
 
 {% set keys = ['month', 'clinic_key', 'method', 'instrument', 'lead_component'] %}
