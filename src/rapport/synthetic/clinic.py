@@ -91,7 +91,12 @@ def generate(
 
 
 def _write_block(
-    clients: int, stream: list[int], block: int, until: date, out: Path, forms_every: int
+    clients: int,
+    stream: list[int],
+    block: int,
+    until: date,
+    out: Path,
+    forms_every: int,
 ) -> tuple[int, int]:
     """Write one block's share; return how many sessions and ruptures it has."""
     drawn = _draw(clients, stream, block, until, forms_every)
@@ -135,7 +140,9 @@ def _draw(
     )
     # A stream of their own, so that adding forms moves nothing else.
     own = np.random.Generator(np.random.PCG64([*seeds, 1]))
-    side_measures, side_items = _side_forms(own, episodes, sessions, latent, forms_every)
+    side_measures, side_items = _side_forms(
+        own, episodes, sessions, latent, forms_every
+    )
     measures = pd.concat([measures, outcome_measures, side_measures], ignore_index=True)
     items = pd.concat([items, outcome_items, side_items], ignore_index=True)
     goals = _goals(rng, episodes, until)

@@ -530,7 +530,9 @@ def lay_before(
                 f" select * from {table} where {of}_key in"
                 f" (select {of}_key from control.touched_{of})"
             )
-        con.execute("create table control.before_run as select ?::date as as_of", [as_of])
+        con.execute(
+            "create table control.before_run as select ?::date as as_of", [as_of]
+        )
         con.execute(
             "create table control.before_month as"
             " select distinct month, is_partial from base.qi.completion_monthly"

@@ -26,11 +26,7 @@ months as (
     select * from {{ ref('int_qi__month') }}
 ),
 
-clinics as (
-    select * from {{ ref('int_qi__clinic') }}
-),
-
-{% for table in tables -%}
+{% for table in ['int_qi__clinic'] + tables | list -%}
 {{ table }}_all as (
     select * from {{ ref(table) }}
 ),
@@ -219,9 +215,9 @@ groups_before as (
 groups_now as (
     select
         marts.mart,
-        clinics.clinic_key as name
+        int_qi__clinic_all.clinic_key as name
     from marts
-    cross join clinics
+    cross join int_qi__clinic_all
     union
     select
         'alliance_monthly' as mart,
