@@ -264,7 +264,9 @@ def lay_touched(
             [base.as_of, as_of],
         )
         _lay_moved_zones(con, base)
-        seeds = [*_arrived(), *_vanished(con, base), *_ZONED, *_dates_passed(waits)]
+        seeds = [*_arrived(), *_vanished(con, base), *_ZONED]
+        if as_of > base.as_of:
+            seeds += _dates_passed(waits)
         for sql in seeds:
             _touch(con, sql)
         known = -1
