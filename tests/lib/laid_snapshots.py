@@ -34,34 +34,6 @@ SCHEMAS = ("core", "alliance", "outcomes", "qi", "ops")
 # Made from the seeds alone, so the same on every snapshot.
 FROM_SEEDS = ("dim_instrument", "dim_rupture_method", "dim_care_signal")
 
-# Made from the facts, since what a night makes it of does not stand here.
-FORMS_DUE = """
-create table work.int_form__due as
-with forms as (
-    select session_key, domain, rater, max(is_valid) as is_valid
-    from core.fct_measure_score
-    inner join (select distinct instrument, domain from core.dim_instrument) as domains
-        using (instrument)
-    where subscale = 'total'
-    group by all
-)
-select
-    client_key, clinic_key, session_date,
-    {} as alliance_client, {} as alliance_therapist, {} as outcome_client
-from core.fct_session as due
-where status = 'attended' and coalesce(modality, 'individual') = 'individual'
-""".format(
-    *(
-        "coalesce((select if(is_valid, 'complete', 'invalid') from forms"
-        " where forms.session_key = due.session_key"
-        f" and domain = '{domain}' and rater = '{rater}'), 'none')"
-        for domain, rater in [
-            ("alliance", "client"), ("alliance", "therapist"), ("outcome", "client"),
-        ]
-    )
-)  # fmt: skip
-GIVEN = ("int_form__due",)
-
 Fill = Callable[[duckdb.DuckDBPyConnection], None]
 
 
@@ -145,7 +117,6 @@ def _write_candidate(settings: Settings, laid: Laid, run_id: str) -> None:
         con.execute(f"create table control.own_{name} as from work.{name} limit 0")
     _run_models(con, FROM_SEEDS)
     laid.fill(con)
-    con.execute(FORMS_DUE)
     quality = [n.split(".")[1] for n in contracts() if n.startswith("qi.")]
     _run_models(con, (*quality, "signal_log"))
     path = candidate_path(settings)
@@ -235,7 +206,7 @@ def _in_order(wanted: tuple[str, ...]) -> tuple[str, ...]:
         if name in order:
             return
         for parent in _parents(name):
-            if parent in wanted or (parent.startswith("int_") and parent not in GIVEN):
+            if parent in wanted or parent.startswith("int_"):
                 visit(parent)
         order.append(name)
 

@@ -44,7 +44,7 @@ create table base.alliance.rupture_cohort as from (values
 create table base.outcomes.fct_episode_outcome as from (values
     ('e_open', 'PHQ-9', 3.0), ('e_closed', 'PHQ-9', 5.0)
 ) as t (episode_key, instrument, change);
-create table base_kept.form.int_form__due as from (values
+create table base_kept.form.int_qi__form_due as from (values
     ('p_touched', 'k1', date '2026-01-12', 'complete', 'none', 'none'),
     ('p_touched', 'k1', date '2026-03-02', 'complete', 'none', 'none'),
     ('p_touched', 'k1', date '2026-03-02', 'none', 'none', 'none')
@@ -89,14 +89,14 @@ CASES = {
         "update fct_session set episode_key = 'e_closed' where session_key = 's2'", {}
     ),
     "a form came late": (
-        "update int_form__due set outcome_client = 'complete' where month(session_date) = 1",
+        "update int_qi__form_due set outcome_client = 'complete' where month(session_date) = 1",
         {COMPLETION: {1}},
     ),
     "one of two forms of a day is valid now": (
-        "update int_form__due set alliance_client = 'complete'", {COMPLETION: {3}}
+        "update int_qi__form_due set alliance_client = 'complete'", {COMPLETION: {3}}
     ),
     "a second session of a day is due alike": (
-        "insert into int_form__due from int_form__due where alliance_client = 'none'",
+        "insert into int_qi__form_due from int_qi__form_due where alliance_client = 'none'",
         {COMPLETION: {3}},
     ),
     "a score was corrected": (

@@ -56,7 +56,7 @@ COUNTED_BY_MONTH = {
     "base.alliance.fct_alliance_session": "episode",
     "base.alliance.rupture_cohort": "episode",
     "base.outcomes.fct_episode_outcome": "episode",
-    "base_kept.form.int_form__due": "client",
+    "base_kept.form.int_qi__form_due": "client",
 }
 MONTHLY = [
     "alliance_monthly",

@@ -7,7 +7,7 @@ period as (
 ),
 
 forms as (
-    select * from {{ ref('int_form__due') }}
+    select * from {{ ref('int_qi__form_due') }}
 ),
 
 ruptures as (

@@ -14,12 +14,12 @@
     'fct_alliance_session': ['*'],
     'fct_episode_outcome': ['*'],
     'rupture_cohort': ['episode_key', 'method', 'pattern'],
-    'int_form__due': [
+    'int_qi__form_due': [
         'client_key', 'clinic_key', 'session_date', 'alliance_client', 'alliance_therapist',
         'outcome_client',
     ],
 } -%}
-{% set of_client = ['fct_session', 'fct_episode', 'fct_rupture', 'int_form__due'] -%}
+{% set of_client = ['fct_session', 'fct_episode', 'fct_rupture', 'int_qi__form_due'] -%}
 with
 
 months as (
@@ -60,7 +60,7 @@ touched_episode as (
 
 {% for table, columns in tables.items() -%}
 {% set kept = columns | join(', ') -%}
-{% set is_due = table == 'int_form__due' -%}
+{% set is_due = table == 'int_qi__form_due' -%}
 {{ table }}_before as (
     select
         {{ kept }}
@@ -137,7 +137,7 @@ counted as (
     select
         'completion_monthly' as mart,
         session_date as day
-    from int_form__due_changed
+    from int_qi__form_due_changed
     union all
     select
         'endings' as mart,

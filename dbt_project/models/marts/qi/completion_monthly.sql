@@ -24,7 +24,7 @@ facts as (
         {% for form in forms -%}
         due.{{ form }}{{ ',' if not loop.last }}
         {% endfor %}
-    from {{ ref('int_form__due') }} as due
+    from {{ ref('int_qi__form_due') }} as due
     cross join tonight
     where
         due.session_date <= tonight.as_of

@@ -1,18 +1,15 @@
 -- The forms that each attended individual session asks for, and whether they were filled in.
--- Kept from night to night: who completes what is counted from here, not from every score.
+-- Kept from night to night, for the touched clients to be computed anew: to join all scores
+-- to all sessions each night cost more than what is counted from it.
 -- Rule: quality_improvement.md 2, completion_monthly
 with
 
 sessions as (
-    select * from {{ ref('int_session__numbered') }}
+    select * from {{ ref('fct_session') }} {{ where_touched('client_key') }}
 ),
 
 scores as (
-    select * from {{ ref('int_score__all') }} where subscale = 'total'
-),
-
-administrations as (
-    select * from {{ ref('int_administration__linked') }} where session_key is not null
+    select * from {{ ref('fct_measure_score') }} {{ where_touched('client_key') }}
 ),
 
 domains as (
@@ -30,17 +27,17 @@ domains as (
 } -%}
 filled as (
     select
-        administrations.session_key,
+        scores.session_key,
         {% for form, (domain, rater) in forms.items() -%}
         max(case
-            when domains.domain = '{{ domain }}' and administrations.rater = '{{ rater }}'
-                then case when scores.score is not null then 1 else 0 end
+            when domains.domain = '{{ domain }}' and scores.rater = '{{ rater }}'
+                then case when scores.is_valid then 1 else 0 end
         end) as {{ form }}{{ ',' if not loop.last }}
         {% endfor %}
-    from administrations
-    inner join scores on administrations.administration_key = scores.administration_key
-    inner join domains on administrations.instrument = domains.instrument
-    group by administrations.session_key
+    from scores
+    inner join domains on scores.instrument = domains.instrument
+    where scores.subscale = 'total' and scores.session_key is not null
+    group by scores.session_key
 ),
 
 final as (
