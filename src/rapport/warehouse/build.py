@@ -15,8 +15,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib import metadata
@@ -43,6 +43,7 @@ from rapport.warehouse.connections import (
     kept_path,
     kept_tonight_path,
     open_database,
+    open_work,
     parquet_union,
     published_path,
     scratch,
@@ -191,14 +192,14 @@ def _build(
 
 def _build_all(settings: Settings, dbt: Dbt | None) -> int:
     """Build every client, in waves where there are too many; return the models built."""
-    with _limited(settings) as con:
+    with open_work(settings) as con:
         n_waves = lay_waves(con, settings.warehouse.rows_per_wave)
     if n_waves == 1:
         return _run_dbt(settings, dbt, ["build"])
     n_models = 0
     for wave in range(1, n_waves + 1):
         observe.say(f"  clients, wave {wave} of {n_waves}")
-        with _limited(settings) as con:
+        with open_work(settings) as con:
             lay_wave(con, wave)
         if wave == 1:
             n_models += _run_dbt(settings, dbt, ["build", *_FIRST_WAVE])
@@ -219,17 +220,6 @@ _LATER_WAVE = (
 _AFTER_THE_WAVES = ("--select", "config.meta.computed:aggregate")
 
 
-@contextmanager
-def _limited(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the working database as a build does: in UTC, within the settings' limits."""
-    with open_database(work_path(settings)) as con:
-        con.execute("set timezone = 'UTC'")
-        con.execute(f"set memory_limit = '{settings.warehouse.memory_limit}'")
-        con.execute(f"set threads = {settings.warehouse.threads}")
-        con.execute("set temp_directory = ?", [str(temp_folder(settings))])
-        yield con
-
-
 def _touched(
     settings: Settings,
     state: ControlState,
@@ -242,7 +232,7 @@ def _touched(
         return plan, 0
     news = {batch for batch, *_ in order} - plan.base.batches
     waits = settings.measurement()
-    with _limited(settings) as con:
+    with open_work(settings) as con:
         con.execute("create schema arrived")
         for table, paths in bronze_paths(settings, state, news).items():
             _bronze_view(con, table, paths, "arrived")
@@ -260,7 +250,7 @@ def _touched(
         con.execute("drop schema arrived cascade")
     if n_touched > MOST_TOUCHED * count_clients(published_path(settings)):
         return Plan(None, "most_clients_touched"), 0
-    with _limited(settings) as con:
+    with open_work(settings) as con:
         lay_before(con, published_path(settings), kept_path(settings), plan.base.as_of)
     return plan, n_touched
 

@@ -211,6 +211,17 @@ def open_database(
         con.close()
 
 
+@contextmanager
+def open_work(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the working database as a build does: in UTC, within the settings' limits."""
+    with open_database(work_path(settings)) as con:
+        con.execute("set timezone = 'UTC'")
+        con.execute(f"set memory_limit = '{settings.warehouse.memory_limit}'")
+        con.execute(f"set threads = {settings.warehouse.threads}")
+        con.execute("set temp_directory = ?", [str(temp_folder(settings))])
+        yield con
+
+
 def connect(
     path: Path,
     *,

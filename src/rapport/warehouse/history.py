@@ -26,7 +26,7 @@ from rapport.ingest.cells import cell_of
 from rapport.mapping import TABLES, Column, Table
 from rapport.settings import Gate, Settings
 from rapport.state import ControlState, Delivery, DeliveryMetric, Run
-from rapport.warehouse.connections import insert_rows, open_database, work_path
+from rapport.warehouse.connections import insert_rows, open_work
 
 # Which id of a table tells that a row was there before; items go with their form.
 _ROW_ID = {"measure_items": ("administration_key",)}
@@ -37,8 +37,7 @@ _NOT_FILLED = ("_raw", "_is_date", "_offset_minutes")
 
 def lay_history(settings: Settings, state: ControlState) -> None:
     """Measure what is new, keep its numbers, and lay ``gate.*`` for the expectations."""
-    with open_database(work_path(settings)) as con:
-        con.execute("set timezone = 'UTC'")
+    with open_work(settings) as con:
         con.execute("create schema gate")
         _lay_deliveries(con, state)
         state.record_metrics(_measure(con, state))
