@@ -34,6 +34,7 @@ from rapport.validate import Gate
 from rapport.warehouse import build as warehouse_build
 from rapport.warehouse import candidate_path, work_path
 from rapport.warehouse.connections import kept_tonight_path
+from rapport.warehouse.dbt_process import RECORD
 
 SEED, UNTIL = 20260630, "2026-06-30"
 Rows = dict[str, list[dict[str, str]]]
@@ -214,9 +215,7 @@ class Statements:
         if returncode:
             raise SystemExit("the night without a fault was not built")
         target = settings.home / "warehouse" / "target"
-        results = json.loads((target / "run_results.json").read_text("utf-8"))[
-            "results"
-        ]
+        results = json.loads((target / RECORD).read_text("utf-8"))
         names = [r["unique_id"] for r in results if r["unique_id"].startswith("model.")]
         ran = {path.stem: path for path in (target / "run").rglob("models/**/*.sql")}
         self.folder.mkdir()

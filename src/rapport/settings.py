@@ -263,8 +263,18 @@ class Inbox(_Section):
     max_inflated_gb: Annotated[float, _HIGHER] = Field(20.0, gt=0, le=10_000)
 
 
+_BYTES = {"MB": 10**6, "GB": 10**9}
+# Measured in builds of a million to ten million sessions: docs/reference/performance.md.
+_BESIDE_ENGINE = 400 * 10**6
+_BUFFERED_SHARE = 0.85
+
+
 class Warehouse(_Section):
-    """Limits of the engine on this machine."""
+    """Limits on this machine.
+
+    ``memory_limit`` is for a night's processes together; the engine's buffers get a part
+    of it, three quarters of the default (ADR 0071).
+    """
 
     memory_limit: str = Field("4GB", pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB)$")
     threads: int = Field(2, ge=1, le=64)
@@ -272,6 +282,24 @@ class Warehouse(_Section):
     history_nights: int = Field(14, ge=0)
     history_months: int = Field(13, ge=0)
     min_free_gb: float = Field(0.25, ge=0, le=10_000)
+
+    @property
+    def memory_bytes(self) -> int:
+        """``memory_limit`` in bytes; GB and MB are powers of ten, as the engine reads them."""
+        return int(float(self.memory_limit[:-2]) * _BYTES[self.memory_limit[-2:]])
+
+    @property
+    def engine_bytes(self) -> int:
+        """What the engine's buffers may take of ``memory_limit``, in bytes (ADR 0071).
+
+        The limit is for a night's processes together: they hold Python, dbt and the gate's
+        checks, and the engine holds states of medians and distinct counts, and pages not
+        yet given back, outside of its buffers. A small limit leaves the engine half.
+        """
+        return max(
+            self.memory_bytes // 2,
+            int((self.memory_bytes - _BESIDE_ENGINE) * _BUFFERED_SHARE),
+        )
 
 
 class Gate(_Section):

@@ -21,11 +21,12 @@ from lib.laid_snapshots import FROM_SEEDS, Laid, contracts, lay_snapshot
 from lib.snapshots import published
 from rapport import night
 from rapport.ask import examples
+from rapport.errors import BuildFailed
 from rapport.privacy.keys import REBUILD
 from rapport.settings import load_settings
 from rapport.state import ControlState
 from rapport.warehouse import build, open_published
-from rapport.warehouse.connections import published_path
+from rapport.warehouse.connections import open_database, published_path, work_path
 from rapport.warehouse.publish import candidate_mark
 
 AS_OF = "2026-06-30"
@@ -170,6 +171,20 @@ def test_a_night_writes_nothing_into_the_installation(home: Home) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (home.path / "published" / "rapport.duckdb").exists()
+
+
+def test_a_model_that_fails_is_named_without_the_engines_words(home: Home) -> None:
+    """They may quote data; what follows from it was not built and is not named."""
+    home.deliver("d1", {"clients.csv": "client_id\nP1\n"})
+    settings = load_settings({"RAPPORT_HOME": str(home.path)})
+    night.ingest(settings)
+    build.prepare_candidate(settings, ControlState(home.path), None)
+    with open_database(work_path(settings)):
+        pass  # no deliveries were laid in it
+    with pytest.raises(BuildFailed) as failed:
+        build._run_dbt(settings, None, ["build", "--select", "int_qi__window+1"])
+    assert str(failed.value).endswith("did not complete: int_qi__window")
+    assert "control" not in f"{failed.value} {failed.value.next_step}"
 
 
 def test_a_night_built_anew_publishes_the_same(sample: Home) -> None:

@@ -5,12 +5,15 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from rapport.errors import SettingsError
 from rapport.night import discover_deliveries, ingest, log_weakened, start_run
 from rapport.privacy import verify_audit
 from rapport.settings import Gate, Settings, load_settings, setting_sources
+from rapport.warehouse.build import dbt_environment
+from rapport.warehouse.connections import scratch
 
 
 def test_defaults_are_those_of_the_measurement_page(tmp_path: Path) -> None:
@@ -181,3 +184,29 @@ def test_every_setting_of_the_gate_says_what_weakens_it(tmp_path: Path) -> None:
     }  # fmt: skip
     marked = {name.split(".")[1] for name in guards if name.startswith("gate.")}
     assert marked == set(Gate.model_fields) - weakens_nothing
+
+
+@pytest.mark.parametrize(
+    ("limit", "of_engine"),
+    [("4GB", 3_060_000_000), ("2.5GB", 1_785_000_000), ("600MB", 300_000_000)],
+)
+def test_the_engine_gets_what_its_processes_leave_of_the_memory_and_half_at_least(
+    tmp_path: Path, limit: str, of_engine: int
+) -> None:
+    settings = load_settings(
+        {"RAPPORT_HOME": str(tmp_path), "RAPPORT_WAREHOUSE__MEMORY_LIMIT": limit}
+    )
+    assert settings.warehouse.engine_bytes == of_engine
+    said = dbt_environment(settings)["DBT_RAPPORT_MEMORY"]
+    with scratch(settings) as con:
+        (kept_to,) = (
+            con.execute("select current_setting('memory_limit')").fetchone() or ()
+        )
+        con.execute(f"set memory_limit = '{said}'")
+        assert con.execute("select current_setting('memory_limit')").fetchone() == (
+            kept_to,
+        )
+    with duckdb.connect(config={"memory_limit": f"{of_engine}B"}) as alike:
+        assert alike.execute("select current_setting('memory_limit')").fetchone() == (
+            kept_to,
+        )

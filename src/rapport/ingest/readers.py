@@ -6,7 +6,6 @@ workbooks taken apart; ``read`` leaves the raw tables of one of them (see ``raw`
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from collections.abc import Container, Iterator
@@ -42,7 +41,6 @@ from rapport.warehouse.connections import (
 _PREFIX = "door-"
 # What inflating and transcribing make of a delivery, beyond what exports are seen to.
 _MOST_GROWN = 50
-_SIZE = re.compile(r"^([0-9.]+)(MB|GB)$")
 
 
 @dataclass(frozen=True)
@@ -214,7 +212,7 @@ class DeliveryFiles:
         max_bytes = int(self.settings.inbox.max_inflated_gb * (1 << 30))
         try:
             sheets = read_sheets(
-                member.path, folder, _bytes_of(self.settings), max_bytes
+                member.path, folder, self.settings.warehouse.memory_bytes, max_bytes
             )
         except FileRefused as refused:
             name = _true_name(path, member.names)
@@ -347,9 +345,3 @@ def sweep_temporary(settings: Settings) -> None:
 
 def _true_name(path: Path, names: tuple[str, ...]) -> str:
     return path.name if names[0] == path.name else f"{path.name}/{names[0]}"
-
-
-def _bytes_of(settings: Settings) -> int:
-    found = _SIZE.match(settings.warehouse.memory_limit)
-    assert found is not None
-    return int(float(found[1]) * (1 << 20 if found[2] == "MB" else 1 << 30))

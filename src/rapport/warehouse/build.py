@@ -50,6 +50,7 @@ from rapport.warehouse.connections import (
     temp_folder,
     work_path,
 )
+from rapport.warehouse.dbt_process import RECORD
 from rapport.warehouse.history import lay_history
 from rapport.warehouse.increment import (
     MOST_TOUCHED,
@@ -562,9 +563,7 @@ class Dbt:
         # By the pipe: what starts a process may be seen by others.
         keys = disk_keys(self._home) if self._is_encrypted else ()
         key = keys[0].text if keys else ""
-        # Results are read from its own record: words for nobody cost a second a night.
-        options = ["--log-level", "none", "--log-level-file", "none"]
-        self._tell([key, *options, *arguments])
+        self._tell([key, *arguments])
         assert self._process.stdout is not None
         # Not communicate(): it would close stdin, which ends the process.
         said = self._process.stdout.read()
@@ -633,17 +632,17 @@ def dbt_environment(settings: Settings, cwd: Path | None = None) -> dict[str, st
             f"DBT_RAPPORT_{name}": os.path.relpath(path, cwd) if cwd else str(path)
             for name, path in paths.items()
         },
-        "DBT_RAPPORT_MEMORY": settings.warehouse.memory_limit,
+        "DBT_RAPPORT_MEMORY": f"{settings.warehouse.engine_bytes}B",
         "DBT_RAPPORT_THREADS": str(settings.warehouse.threads),
         "DO_NOT_TRACK": "1",
     }
 
 
 def _results(target: Path) -> list[dict[str, str]]:
-    path = target / "run_results.json"
+    path = target / RECORD
     if not path.exists():
         return []
-    results: list[dict[str, str]] = json.loads(path.read_text("utf-8"))["results"]
+    results: list[dict[str, str]] = json.loads(path.read_text("utf-8"))
     return results
 
 

@@ -216,7 +216,7 @@ def open_work(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the working database as a build does: in UTC, within the settings' limits."""
     with open_database(work_path(settings)) as con:
         con.execute("set timezone = 'UTC'")
-        con.execute(f"set memory_limit = '{settings.warehouse.memory_limit}'")
+        con.execute(f"set memory_limit = '{settings.warehouse.engine_bytes}B'")
         con.execute(f"set threads = {settings.warehouse.threads}")
         con.execute("set temp_directory = ?", [str(temp_folder(settings))])
         yield con
@@ -469,7 +469,7 @@ def open_memory(keys: Sequence[DiskKey]) -> duckdb.DuckDBPyConnection:
 def scratch(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open an in-memory database that spills into the warehouse's own folder."""
     limits = {
-        "memory_limit": settings.warehouse.memory_limit,
+        "memory_limit": f"{settings.warehouse.engine_bytes}B",
         "threads": str(settings.warehouse.threads),
         "temp_directory": str(temp_folder(settings)),
     }

@@ -17,7 +17,7 @@ items as (
         delivered.item,
         delivered.value,
         delivered.value_kind
-    from {{ ref('stg_measure_item') }} as delivered
+    from {{ 'versions' if is_increment() else ref('stg_measure_item') }} as delivered
     inner join latest
         on
             delivered.administration_key = latest.administration_key

@@ -1,13 +1,15 @@
 -- Episodes long enough to have an early alliance, by the first session, with their ending.
+-- Kept from night to night, as forms due are: the first session of each episode was looked
+-- for among all sessions.
 -- Rule: quality_improvement.md 2, early_alliance
 with
 
 episodes as (
-    select * from {{ ref('fct_episode') }} where n_attended >= 3
+    select * from {{ ref('fct_episode') }} {{ where_touched('client_key') }}
 ),
 
 sessions as (
-    select * from {{ ref('fct_session') }}
+    select * from {{ ref('fct_session') }} {{ where_touched('client_key') }}
 ),
 
 tonight as (
@@ -42,6 +44,7 @@ final as (
     from episodes
     inner join firsts on episodes.episode_key = firsts.episode_key
     left join mains on episodes.episode_key = mains.episode_key
+    where episodes.n_attended >= 3
 )
 
 select * from final

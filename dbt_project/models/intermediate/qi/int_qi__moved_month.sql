@@ -61,35 +61,26 @@ touched_episode as (
 {% for table, columns in tables.items() -%}
 {% set kept = columns | join(', ') -%}
 {% set is_due = table == 'int_qi__form_due' -%}
-{{ table }}_before as (
+{% set of = 'client' if table in of_client else 'episode' -%}
+{% for night in ['before', 'now'] -%}
+{{ table }}_{{ night }} as (
     select
         {{ kept }}
         {%- if is_due %},
         count(*) as n_rows
         {%- endif %}
+    {% if night == 'before' -%}
     from {{ source('control', 'before_' ~ table) }}
-    {%- if is_due %}
-    group by {{ kept }}
-    {%- endif %}
-),
-
-{{ table }}_now as (
-    select
-        {{ kept }}
-        {%- if is_due %},
-        count(*) as n_rows
-        {%- endif %}
-    from {{ table }}_all
-    {% if table in of_client -%}
-    where client_key in (select client_key from touched_client)
     {%- else -%}
-    where episode_key in (select episode_key from touched_episode)
-    {%- endif -%}
+    from {{ table }}_all
+    where {{ of }}_key in (select {{ of }}_key from touched_{{ of }})
+    {%- endif %}
     {%- if is_due %}
     group by {{ kept }}
     {%- endif %}
 ),
 
+{% endfor -%}
 {{ table }}_changed as (
     {{ rows_apart(table ~ '_before', table ~ '_now') }}
 ),
