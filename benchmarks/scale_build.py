@@ -302,9 +302,10 @@ def _used() -> tuple[float, float]:
 
 
 def _cost(before: tuple[float, float], started: float) -> dict[str, float]:
-    after = _used()
+    mine, theirs = (now - then for now, then in zip(_used(), before, strict=True))
     return {
-        "cpu_s": round(sum(after) - sum(before), 1),
+        "cpu_s": round(mine + theirs, 1),
+        "child_cpu_s": round(theirs, 1),  # its one child: dbt, or the bare connection
         "wall_s": round(time.monotonic() - started, 1),
     }
 

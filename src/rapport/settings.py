@@ -270,10 +270,9 @@ _BUFFERED_SHARE = 0.85
 
 
 class Warehouse(_Section):
-    """Limits on this machine.
+    """Limits on this machine; the memory limit is for a night's processes together.
 
-    ``memory_limit`` is for a night's processes together; the engine's buffers get a part
-    of it, three quarters of the default (ADR 0071).
+    The engine's buffers get a part of it, three quarters of the default (ADR 0071).
     """
 
     memory_limit: str = Field("4GB", pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB)$")
