@@ -49,6 +49,9 @@ prove: setup ## The long proofs, and their figures; each goes on where it was st
 	@$(BIN)/uv pip sync --quiet --python .venv-spark/bin/python --require-hashes requirements-spark.lock
 	@touch .venv-spark/bin/dbt
 
+check-spark: .venv-spark/bin/dbt ## Let a real Spark analyse every model and its contract (no data; needs Java 17)
+	@SPARK_TESTS=required $(BIN)/python -m pytest tests/spec/test_spark_session.py
+
 SPARK_CLIENTS ?= 6200
 prove-spark: .venv-spark/bin/dbt ## Prove that Spark builds the marts that DuckDB builds: a generated clinic of 100,000 sessions (SPARK_CLIENTS=6200) on both, a small one on a cluster of two workers
 	@$(BIN)/python benchmarks/prove_spark.py --clients $(SPARK_CLIENTS)
@@ -99,4 +102,4 @@ lock: ## Resolve requirements.lock and requirements-spark.lock anew from pyproje
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 		--python-version 3.11 --group pyproject.toml:spark -o requirements-spark.lock
 
-.PHONY: help setup night up down test prove prove-spark docs model-docs sbom audit check lock
+.PHONY: help setup night up down test prove check-spark prove-spark docs model-docs sbom audit check lock

@@ -12,6 +12,13 @@ _SETTING = re.compile(
 )
 
 
+class SparkTexts(ModelTexts):
+    """The project's SQL as Spark is given it."""
+
+    def dispatch(self, name: str, package: str) -> object:
+        return self._macros[f"default__{name}"]
+
+
 def render(body: str, settings: dict[str, float] | None) -> str:
     """Render SQL that uses the project's macros; a setting is the number given for it.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from rapport.warehouse.rendered import ModelTexts
+from lib.rendered import SparkTexts
 
 PROJECT = ROOT / "dbt_project"
 # Rule -> what breaks it, in SQL without comments.
@@ -114,13 +114,6 @@ def test_what_the_engines_spell_differently_is_there_for_both() -> None:
         n.split("__", 1)[1] for n in macros if n.startswith(("duckdb__", "default__"))
     }
     assert told == asked
-
-
-class SparkTexts(ModelTexts):
-    """The project's SQL as Spark is given it."""
-
-    def dispatch(self, name: str, package: str) -> object:
-        return self._macros[f"default__{name}"]
 
 
 def test_every_model_is_written_for_spark_without_a_word_of_duckdb() -> None:
