@@ -26,6 +26,30 @@
     end
 {%- endmacro %}
 
+{#
+    Reading a clock costs two microseconds a time, and what is below asks it up to eighteen
+    times: almost never for good. `clock_reads` reads it once, `clock_steady` looks three
+    hours to either side: where the clock stood still in between, as in all but some twelve
+    hours a year, there is one reading and it is this one. No zone's clocks have moved there
+    and back within six hours. Both are columns, so that each is computed once.
+#}
+{% macro clock_reads(name, zone) -%}
+    case
+        when {{ name }}_offset_minutes is null
+            then {{ wall_to_utc(name ~ '_wall', zone) }}
+    end
+{%- endmacro %}
+
+{% macro clock_steady(name, zone) -%}
+    (
+        {% for minutes in [180, -180] -%}
+        {{ utc_to_local(minutes_before(name ~ '_read', minutes), zone) }}
+        = {{ minutes_before(name ~ '_wall', minutes) }}
+        {{ 'and' if not loop.last }}
+        {% endfor -%}
+    )
+{%- endmacro %}
+
 {# Whether a wall-clock time has a second reading beside the one that counts. #}
 {% macro came_twice(wall, zone) %}{{ return(adapter.dispatch('came_twice', 'rapport')(wall, zone)) }}{% endmacro %}
 {% macro default__came_twice(wall, zone) -%}
@@ -48,6 +72,7 @@
 {% macro clock_finding(name, zone) -%}
     case
         when {{ name }}_offset_minutes is not null or {{ name }}_is_date then null
+        when {{ name }}_is_steady then null
         when {{ came_twice(name ~ '_wall', zone) }}
             then 'twice'
         when {{ utc_to_local(wall_to_utc(name ~ '_wall', zone), zone) }} <> {{ name }}_wall
@@ -60,7 +85,16 @@
     case
         when {{ name }}_offset_minutes is not null
             then {{ minutes_before(name ~ '_wall', name ~ '_offset_minutes') }}
+        when {{ name }}_is_steady then {{ name }}_read
         else {{ first_wall_to_utc(name ~ '_wall', zone) }}
+    end
+{%- endmacro %}
+
+{# The local date of a timestamp as written, whose UTC is the column `name`; a bare date stays. #}
+{% macro written_to_date(name, zone) -%}
+    case
+        when {{ name }}_is_date or {{ name }}_is_steady then cast({{ name }}_wall as date)
+        else cast({{ utc_to_local(name, zone) }} as date)
     end
 {%- endmacro %}
 

@@ -38,20 +38,31 @@ zoned as (
     left join source_settings on goals.source = source_settings.source
 ),
 
+clocked as (
+    select
+        zoned.*,
+        {{ clock_reads('recorded_at', 'zone') }} as recorded_at_read
+    from zoned
+),
+
+steadied as (
+    select
+        clocked.*,
+        {{ clock_steady('recorded_at', 'zone') }} as recorded_at_is_steady
+    from clocked
+),
+
 timed as (
     select
         *,
         {{ written_to_utc('recorded_at', 'zone') }} as recorded_at
-    from zoned
+    from steadied
 ),
 
 dated as (
     select
         *,
-        case
-            when recorded_at_is_date then cast(recorded_at_wall as date)
-            else cast({{ utc_to_local('recorded_at', 'zone') }} as date)
-        end as recorded_on
+        {{ written_to_date('recorded_at', 'zone') }} as recorded_on
     from timed
 ),
 

@@ -63,21 +63,32 @@ zoned as (
     left join source_settings on forms.source = source_settings.source
 ),
 
-timed as (
+clocked as (
     select
         zoned.*,
+        {{ clock_reads('administered_at', 'zone') }} as administered_at_read
+    from zoned
+),
+
+steadied as (
+    select
+        clocked.*,
+        {{ clock_steady('administered_at', 'zone') }} as administered_at_is_steady
+    from clocked
+),
+
+timed as (
+    select
+        steadied.*,
         {{ written_to_utc('administered_at', 'zone') }} as administered_at,
         {{ clock_finding('administered_at', 'zone') }} as clock_finding
-    from zoned
+    from steadied
 ),
 
 dated as (
     select
         *,
-        case
-            when administered_at_is_date then cast(administered_at_wall as date)
-            else cast({{ utc_to_local('administered_at', 'zone') }} as date)
-        end as administered_on
+        {{ written_to_date('administered_at', 'zone') }} as administered_on
     from timed
 ),
 

@@ -28,13 +28,29 @@ zoned as (
     left join source_settings on sessions.source = source_settings.source
 ),
 
+clocked as (
+    select
+        zoned.*,
+        {{ clock_reads('started_at', 'zone') }} as started_at_read,
+        {{ clock_reads('ended_at', 'zone') }} as ended_at_read
+    from zoned
+),
+
+steadied as (
+    select
+        clocked.*,
+        {{ clock_steady('started_at', 'zone') }} as started_at_is_steady,
+        {{ clock_steady('ended_at', 'zone') }} as ended_at_is_steady
+    from clocked
+),
+
 timed as (
     select
         *,
         {{ written_to_utc('started_at', 'zone') }} as started_at,
         {{ written_to_utc('ended_at', 'zone') }} as ended_at,
         {{ clock_finding('started_at', 'zone') }} as clock_finding
-    from zoned
+    from steadied
 ),
 
 final as (
@@ -46,10 +62,7 @@ final as (
         episode_key as named_episode_key,
         zone,
         started_at,
-        case
-            when started_at_is_date then cast(started_at_wall as date)
-            else cast({{ utc_to_local('started_at', 'zone') }} as date)
-        end as session_date,
+        {{ written_to_date('started_at', 'zone') }} as session_date,
         case
             when {{ seconds_between('ended_at', 'started_at') }} >= 0
                 then cast(
