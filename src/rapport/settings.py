@@ -264,15 +264,12 @@ class Inbox(_Section):
 
 
 _BYTES = {"MB": 10**6, "GB": 10**9}
-# Measured in builds of a million to ten million sessions: docs/reference/performance.md.
-_BESIDE_ENGINE = 400 * 10**6
-_BUFFERED_SHARE = 0.85
 
 
 class Warehouse(_Section):
     """Limits on this machine; the memory limit is for a night's processes together.
 
-    The engine's buffers get a part of it, three quarters of the default (ADR 0071).
+    The engine's buffers get three quarters of it (ADR 0071).
     """
 
     memory_limit: str = Field("4GB", pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB)$")
@@ -293,12 +290,9 @@ class Warehouse(_Section):
 
         The limit is for a night's processes together: they hold Python, dbt and the gate's
         checks, and the engine holds states of medians and distinct counts, and pages not
-        yet given back, outside of its buffers. A small limit leaves the engine half.
+        yet given back, outside of its buffers.
         """
-        return max(
-            self.memory_bytes // 2,
-            int((self.memory_bytes - _BESIDE_ENGINE) * _BUFFERED_SHARE),
-        )
+        return self.memory_bytes * 3 // 4
 
 
 class Gate(_Section):

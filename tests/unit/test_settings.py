@@ -188,9 +188,9 @@ def test_every_setting_of_the_gate_says_what_weakens_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("limit", "of_engine"),
-    [("4GB", 3_060_000_000), ("2.5GB", 1_785_000_000), ("600MB", 300_000_000)],
+    [("4GB", 3_000_000_000), ("2.5GB", 1_875_000_000), ("600MB", 450_000_000)],
 )
-def test_the_engine_gets_what_its_processes_leave_of_the_memory_and_half_at_least(
+def test_the_engine_gets_three_quarters_of_the_memory_and_its_processes_the_rest(
     tmp_path: Path, limit: str, of_engine: int
 ) -> None:
     settings = load_settings(
