@@ -27,27 +27,40 @@
 {%- endmacro %}
 
 {#
-    Reading a clock costs two microseconds a time, and what is below asks it up to eighteen
-    times: almost never for good. `clock_reads` reads it once, `clock_steady` looks three
-    hours to either side: where the clock stood still in between, as in all but some twelve
-    hours a year, there is one reading and it is this one. No zone's clocks have moved there
-    and back within six hours. Both are columns, so that each is computed once.
+    Two common table expressions, of which `steadied` is the table with two columns more a
+    name, for what is below. Reading a clock costs two microseconds, and to find what it did
+    may take eighteen readings: almost never for good. `…_read` is the one reading, and
+    `…_is_steady` looks three hours to either side: where the clock stood still in between,
+    as in all but some twelve hours a year, there is no other. No zone has moved its clocks
+    there and back within six hours. Columns, so that each is computed once (ADR 73).
 #}
-{% macro clock_reads(name, zone) -%}
-    case
-        when {{ name }}_offset_minutes is null
-            then {{ wall_to_utc(name ~ '_wall', zone) }}
-    end
-{%- endmacro %}
+{% macro read_by_clock(table, names, zone) -%}
+clocked as (
+    select
+        {{ table }}.*
+        {%- for name in names %},
+        case
+            when {{ name }}_offset_minutes is null
+                then {{ wall_to_utc(name ~ '_wall', zone) }}
+        end as {{ name }}_read
+        {%- endfor %}
+    from {{ table }}
+),
 
-{% macro clock_steady(name, zone) -%}
-    (
-        {% for minutes in [180, -180] -%}
-        {{ utc_to_local(minutes_before(name ~ '_read', minutes), zone) }}
-        = {{ minutes_before(name ~ '_wall', minutes) }}
-        {{ 'and' if not loop.last }}
-        {% endfor -%}
-    )
+steadied as (
+    select
+        clocked.*
+        {%- for name in names %},
+        (
+            {% for minutes in [180, -180] -%}
+            {{ utc_to_local(minutes_before(name ~ '_read', minutes), zone) }}
+            = {{ minutes_before(name ~ '_wall', minutes) }}
+            {{ 'and' if not loop.last }}
+            {% endfor -%}
+        ) as {{ name }}_is_steady
+        {%- endfor %}
+    from clocked
+)
 {%- endmacro %}
 
 {# Whether a wall-clock time has a second reading beside the one that counts. #}

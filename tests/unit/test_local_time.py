@@ -21,8 +21,7 @@ ODD = [
     "Asia/Gaza", "Asia/Kathmandu", "Europe/Istanbul", "America/Chicago",
 ]  # fmt: skip
 READ = """
-clocked as (select *, {{ clock_reads('seen', 'zone') }} as seen_read from written),
-steadied as (select *, {{ clock_steady('seen', 'zone') }} as seen_is_steady from clocked),
+{{ read_by_clock('written', ['seen'], 'zone') }},
 read as (
     select
         zone, seen_wall, seen_is_steady,

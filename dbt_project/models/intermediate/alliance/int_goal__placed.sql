@@ -38,19 +38,7 @@ zoned as (
     left join source_settings on goals.source = source_settings.source
 ),
 
-clocked as (
-    select
-        zoned.*,
-        {{ clock_reads('recorded_at', 'zone') }} as recorded_at_read
-    from zoned
-),
-
-steadied as (
-    select
-        clocked.*,
-        {{ clock_steady('recorded_at', 'zone') }} as recorded_at_is_steady
-    from clocked
-),
+{{ read_by_clock('zoned', ['recorded_at'], 'zone') }},
 
 timed as (
     select

@@ -63,19 +63,7 @@ zoned as (
     left join source_settings on forms.source = source_settings.source
 ),
 
-clocked as (
-    select
-        zoned.*,
-        {{ clock_reads('administered_at', 'zone') }} as administered_at_read
-    from zoned
-),
-
-steadied as (
-    select
-        clocked.*,
-        {{ clock_steady('administered_at', 'zone') }} as administered_at_is_steady
-    from clocked
-),
+{{ read_by_clock('zoned', ['administered_at'], 'zone') }},
 
 timed as (
     select

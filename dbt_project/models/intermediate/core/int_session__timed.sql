@@ -28,21 +28,7 @@ zoned as (
     left join source_settings on sessions.source = source_settings.source
 ),
 
-clocked as (
-    select
-        zoned.*,
-        {{ clock_reads('started_at', 'zone') }} as started_at_read,
-        {{ clock_reads('ended_at', 'zone') }} as ended_at_read
-    from zoned
-),
-
-steadied as (
-    select
-        clocked.*,
-        {{ clock_steady('started_at', 'zone') }} as started_at_is_steady,
-        {{ clock_steady('ended_at', 'zone') }} as ended_at_is_steady
-    from clocked
-),
+{{ read_by_clock('zoned', ['started_at', 'ended_at'], 'zone') }},
 
 timed as (
     select
