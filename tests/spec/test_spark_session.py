@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from graphlib import TopologicalSorter
 from typing import Any
 
 import duckdb
@@ -30,16 +31,6 @@ def spark_type(duckdb_type: str) -> str:
     """Return Spark's name of a type, as macros/spark/types.sql has it."""
     kind = duckdb_type.lower()
     return {"varchar": "string", "integer": "int", "ubigint": "bigint"}.get(kind, kind)
-
-
-def ordered(texts: dict[str, str], reads: dict[str, set[str]]) -> list[str]:
-    """Return the models, each after those that it reads."""
-    done: list[str] = []
-    while waiting := [name for name in texts if name not in done]:
-        ready = [n for n in waiting if not (reads[n] & texts.keys()) - set(done)]
-        assert ready, f"they read one another: {waiting}"
-        done += ready
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +66,7 @@ def analyse(sample_home: Home) -> Analyse:
         reading = path.stem
         reads[reading] = set()
         rendered[reading] = texts.model(reading)
-    order = ordered(rendered, reads)
+    order = [n for n in TopologicalSorter(reads).static_order() if n in rendered]
 
     def analysed(given: dict[str, str]) -> dict[str, dict[str, Any]]:
         written = given or {name: rendered[name] for name in order}
